@@ -1,0 +1,95 @@
+//! The wire between `serve` and the gateway: the control socket (SOCK_STREAM) in the gateway's own directory.
+//!
+//! Frame: u32 little-endian length, then one JSON object; listening sockets travel beside a `Listen` frame as SCM_RIGHTS.
+//! `serve` connects, sends the whole [`RouteTable`] after every change and the gateway answers each with its
+//! generation once it is in force. When `serve` goes away the last table stays; a new `serve` just connects.
+
+use serde::{Deserialize, Serialize};
+
+pub const VERSION: u32 = 1;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind", rename_all_fields = "camelCase")]
+pub enum ToGateway {
+    Hello { version: u32 },
+    /// Take these listening sockets (one file descriptor per entry, in order); replaces the set: listeners not named are closed.
+    Listen { listeners: Vec<ListenerSpec> },
+    Table { table: RouteTable },
+    /// Finish what runs, within the deadline, and exit.
+    Drain { deadline_ms: u64 },
+    Stats,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind", rename_all_fields = "camelCase")]
+pub enum FromGateway {
+    Hello { version: u32, pid: u32 },
+    Listening,
+    /// The table of this generation is in force.
+    InForce { generation: u64 },
+    /// An instance that left the table has no request under way any more.
+    Drained { instance: String },
+    Stats { apps: Vec<AppStats> },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerSpec {
+    pub address: std::net::SocketAddr,
+    /// Every request here is for this app, whatever its Host says; none: route by Host.
+    pub app: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteTable {
+    /// Only a higher generation replaces a table.
+    pub generation: u64,
+    pub apps: Vec<AppRoute>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppRoute {
+    pub app: String,
+    /// Lower-case host names without port.
+    pub hosts: Vec<String>,
+    pub state: AppState,
+    pub instances: Vec<InstanceRoute>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "state", rename_all_fields = "camelCase")]
+pub enum AppState {
+    /// Requests go to `instances`; with none, they are held until one comes (503 after `hold_ms`).
+    Serving { hold_ms: u64 },
+    /// 503 at once, saying why.
+    Down { reason: String, hint: Option<String> },
+    /// Stopped on purpose: 503 that says so.
+    Stopped,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceRoute {
+    pub instance: String,
+    /// The supervisor's socket that hands out connections (see the supervisor's protocol).
+    pub gate: std::path::PathBuf,
+    pub port: u16,
+    /// No new requests; those under way go on (then `Drained` is reported).
+    pub draining: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppStats {
+    pub app: String,
+    pub requests: u64,
+    pub status_2xx: u64,
+    pub status_3xx: u64,
+    pub status_4xx: u64,
+    pub status_5xx: u64,
+    pub active: u64,
+    /// Sum of response times in microseconds.
+    pub response_usec: u64,
+}
