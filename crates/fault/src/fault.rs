@@ -45,6 +45,9 @@ pub enum Fault {
     /// Credentials were needed and none were given (`user` none), or those given were refused.
     #[serde(rename = "RegistryLoginRefused")]
     RegistryLoginRefused { image: String, registry: String, user: Option<String> },
+    /// The registry answered 429: too many pulls from this address or account.
+    #[serde(rename = "RegistryRateLimited")]
+    RegistryRateLimited { image: String, registry: String, retry_after_s: Option<u64> },
     #[serde(rename = "RegistryTlsFailed")]
     RegistryTlsFailed { image: String, registry: String, reason: String },
     #[serde(rename = "ImagePlatformMissing")]
@@ -67,6 +70,12 @@ pub enum Fault {
     /// The kernel does not know the file's format: another CPU's program, or a script with no `#!` line.
     #[serde(rename = "CommandWrongFormat")]
     CommandWrongFormat { command: String, detail: String },
+    /// The file is there, but the program that its first line (`#!`) or ELF header names is not.
+    #[serde(rename = "InterpreterMissing")]
+    InterpreterMissing { command: String, interpreter: String },
+    /// The dynamic linker looked for this library and did not find it.
+    #[serde(rename = "LibraryMissing")]
+    LibraryMissing { command: String, library: String },
     #[serde(rename = "NoCommand")]
     NoCommand { image: String },
     #[serde(rename = "WorkingDirectoryMissing")]

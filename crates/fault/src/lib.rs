@@ -4,11 +4,16 @@
 //! that shows one (CLI, API, portal, log) prints the same sentence. A fault never names an app: who asked is
 //! the caller's knowledge.
 
+mod diagnosis;
 mod exit;
 mod fault;
-mod sentence;
+mod hint;
 mod listener;
+mod sentence;
+#[cfg(test)]
+mod golden;
 
+pub use diagnosis::{Called, LogTail};
 pub use exit::{Exit, OomScope};
 pub use fault::{Diagnosis, Fault, ProbeKind};
 pub use listener::Listener;
