@@ -1,0 +1,84 @@
+//! Why the control plane refuses or cannot do what it was asked.
+
+use pillion_fault::Diagnosis;
+use pillion_model::{AppName, InstanceId, RevisionNumber};
+use pillion_store::Etag;
+
+use crate::Problem;
+
+/// A refusal or failure of [`crate::Control`]. [`ControlError::code`] is stable for clients.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error("there is no app `{app}`")]
+    AppNotFound { app: AppName },
+    #[error("app `{app}` has no revision {revision}")]
+    RevisionNotFound { app: AppName, revision: RevisionNumber },
+    #[error("app `{app}` has no container `{container}`")]
+    ContainerNotFound { app: AppName, container: String, known: Vec<String> },
+    #[error("app `{app}` has no instance `{instance}`")]
+    InstanceNotFound { app: AppName, instance: InstanceId },
+    /// Nothing runs that this could be done to.
+    #[error("app `{app}` has no running instance")]
+    NothingRuns { app: AppName },
+    #[error("the definition of app `{app}` has {} problem{}", problems.len(), if problems.len() == 1 { "" } else { "s" })]
+    Invalid { app: AppName, problems: Vec<Problem> },
+    /// Somebody else changed the app since `expected` was read.
+    #[error("app `{app}` was changed in the meantime")]
+    Conflict { app: AppName, expected: Etag, found: Option<Etag> },
+    #[error("app `{app}` is being deleted")]
+    BeingDeleted { app: AppName },
+    #[error("app `{app}` is stopped")]
+    Stopped { app: AppName },
+    #[error("an app can have 1 to {max} instances, not {asked}")]
+    ScaleOutOfRange { asked: u32, max: u32 },
+    #[error("no loopback port is free for app `{app}` (all of {first}-{last} are given to apps)")]
+    PortsExhausted { app: AppName, first: u16, last: u16 },
+    #[error("app `{app}` did not come to rest within {waited_s} s")]
+    NotInTime { app: AppName, waited_s: u64 },
+    #[error("{}", .diagnosis.fault)]
+    Engine { diagnosis: Box<Diagnosis> },
+    #[error("the store cannot do it")]
+    Store(#[from] pillion_store::StoreError),
+}
+
+impl ControlError {
+    /// Returns the stable word for this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ControlError::AppNotFound { .. } => "AppNotFound",
+            ControlError::RevisionNotFound { .. } => "RevisionNotFound",
+            ControlError::ContainerNotFound { .. } => "ContainerNotFound",
+            ControlError::InstanceNotFound { .. } => "InstanceNotFound",
+            ControlError::NothingRuns { .. } => "NothingRuns",
+            ControlError::Invalid { .. } => "DefinitionInvalid",
+            ControlError::Conflict { .. } => "Conflict",
+            ControlError::BeingDeleted { .. } => "BeingDeleted",
+            ControlError::Stopped { .. } => "AppStopped",
+            ControlError::ScaleOutOfRange { .. } => "ScaleOutOfRange",
+            ControlError::PortsExhausted { .. } => "PortsExhausted",
+            ControlError::NotInTime { .. } => "NotInTime",
+            ControlError::Engine { .. } => "EngineFailed",
+            ControlError::Store(_) => "StoreFailed",
+        }
+    }
+
+    /// Returns what to do next, where something general can be said.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ControlError::AppNotFound { .. } => Some("`pillion list` shows the apps there are".into()),
+            ControlError::RevisionNotFound { app, .. } => Some(format!("`pillion show {app}` says which one is current")),
+            ControlError::ContainerNotFound { known, .. } => Some(format!("its containers are {}", known.join(", "))),
+            ControlError::InstanceNotFound { app, .. } => Some(format!("`pillion status {app}` shows its instances")),
+            ControlError::NothingRuns { app } => Some(format!("`pillion status {app}` says why")),
+            ControlError::Invalid { .. } => None,
+            ControlError::Conflict { app, .. } => Some(format!("read it again (`pillion show {app}`), then apply your change to that")),
+            ControlError::BeingDeleted { .. } => Some("wait until it is gone, then apply again".into()),
+            ControlError::Stopped { app } => Some(format!("`pillion start {app}` starts it")),
+            ControlError::ScaleOutOfRange { .. } => None,
+            ControlError::PortsExhausted { .. } => Some("delete an app that is no longer needed".into()),
+            ControlError::NotInTime { app, .. } => Some(format!("`pillion status {app}` shows what it waits for")),
+            ControlError::Engine { diagnosis } => diagnosis.fault.hint(),
+            ControlError::Store(_) => None,
+        }
+    }
+}
