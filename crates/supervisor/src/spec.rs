@@ -21,6 +21,9 @@ pub struct InstanceSpec {
     pub log_limits: LogLimits,
     /// The gateway's uid and gid, which own the socket that hands out connections into the instance.
     pub gate_owner: (u32, u32),
+    /// Where that socket is; `<dir>/gate.sock` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -83,4 +86,64 @@ pub enum Check {
     Http { port: Option<u16>, path: String, headers: Vec<(String, String)>, statuses: Vec<(u16, u16)> },
     Tcp { port: Option<u16> },
     Exec { argv: Vec<String> },
+}
+
+/// A spec that could never run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    #[error("an instance needs exactly one main container, this one has {found}")]
+    Mains { found: usize },
+    #[error("two containers are named `{name}`")]
+    Twice { name: String },
+    #[error("`{container}` depends on `{dependency}`, which does not exist")]
+    UnknownDependency { container: String, dependency: String },
+    #[error("containers depend on each other in a circle: {}", names.join(" → "))]
+    Circle { names: Vec<String> },
+}
+
+impl InstanceSpec {
+    /// Checks what the state machine relies on.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn validate(&self) -> Result<(), SpecError> {
+        let found = self.containers.iter().filter(|c| c.main).count();
+        if found != 1 {
+            return Err(SpecError::Mains { found });
+        }
+        for (at, c) in self.containers.iter().enumerate() {
+            if self.containers[..at].iter().any(|earlier| earlier.run.name == c.run.name) {
+                return Err(SpecError::Twice { name: c.run.name.clone() });
+            }
+            for (dependency, _) in &c.depends_on {
+                if self.container(dependency).is_none() {
+                    let (container, dependency) = (c.run.name.clone(), dependency.clone());
+                    return Err(SpecError::UnknownDependency { container, dependency });
+                }
+            }
+        }
+        for c in &self.containers {
+            self.walk(c, &mut Vec::new())?;
+        }
+        Ok(())
+    }
+
+    pub fn container(&self, name: &str) -> Option<&ContainerSpec> {
+        self.containers.iter().find(|c| c.run.name == name)
+    }
+
+    fn walk(&self, c: &ContainerSpec, way: &mut Vec<String>) -> Result<(), SpecError> {
+        let again = way.contains(&c.run.name);
+        way.push(c.run.name.clone());
+        if again {
+            return Err(SpecError::Circle { names: way.clone() });
+        }
+        for (dependency, _) in &c.depends_on {
+            if let Some(next) = self.container(dependency) {
+                self.walk(next, way)?;
+            }
+        }
+        way.pop();
+        Ok(())
+    }
 }
