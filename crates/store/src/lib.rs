@@ -1,11 +1,19 @@
 //! State that outlives every process: documents with etags, revisions, events and secrets, in one SQLite file.
+//!
+//! One thread writes, one reads; a write is acknowledged after its commit has reached the disk. Everything that must
+//! change together goes into one [`Batch`].
 
+mod batch;
+mod connection;
+mod error;
+mod events;
+mod keyring;
+mod schema;
+mod secrets;
+mod store;
 mod values;
 
-pub use values::*;
-
-mod error;
-mod store;
-
+pub use batch::{Batch, Expect};
 pub use error::StoreError;
-pub use store::Store;
+pub use store::{Store, DEFAULT_EVENTS_KEPT};
+pub use values::*;

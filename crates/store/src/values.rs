@@ -1,8 +1,9 @@
 //! The values that the store keeps and hands out.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use pillion_model::{AppName, InstanceId, RevisionNumber};
+use pillion_fault::Diagnosis;
+use pillion_model::{App, AppName, ContainerName, InstanceId, RevisionNumber};
 use serde::{Deserialize, Serialize};
 
 /// The version of one document: rises with every write of it, never repeats for its kind and key.
@@ -60,4 +61,65 @@ pub struct Event {
     pub kind: String,
     /// One sentence that says what happened and why.
     pub text: String,
+}
+
+/// An event about to be written; the store gives it its serial.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    pub at_ms: u64,
+    pub app: AppName,
+    pub revision: Option<RevisionNumber>,
+    pub instance: Option<InstanceId>,
+    pub container: Option<String>,
+    pub kind: String,
+    pub text: String,
+    /// A number unique within the instance, where the event was observed there: written twice, it is kept once.
+    pub source: Option<u64>,
+}
+
+/// What a document is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The record of one app: what it is to be, and how far that has come.
+    App,
+}
+
+impl Kind {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Kind::App => "app",
+        }
+    }
+}
+
+/// A document as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document<T> {
+    pub key: String,
+    pub etag: Etag,
+    pub body: T,
+}
+
+/// An immutable definition, numbered; only `images` and `outcome` are filled in later, each once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Revision {
+    pub app: AppName,
+    pub number: RevisionNumber,
+    pub definition: App,
+    /// Each container's image as `name@sha256:…`; none until they were made present.
+    pub images: Option<BTreeMap<ContainerName, String>>,
+    pub outcome: Outcome,
+    pub created_ms: u64,
+}
+
+/// How a revision ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "outcome", rename_all_fields = "camelCase")]
+pub enum Outcome {
+    Pending,
+    /// It proved itself and became current.
+    Ready,
+    Failed { diagnosis: Box<Diagnosis> },
+    /// A newer one took over before it was ready.
+    Superseded { by: RevisionNumber },
 }
