@@ -18,16 +18,27 @@ pub enum ToGateway {
     /// Finish what runs, within the deadline, and exit.
     Drain { deadline_ms: u64 },
     Stats,
+    /// Hand back duplicates of the listening sockets: a new `serve` has none of its own.
+    Listeners,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind", rename_all_fields = "camelCase")]
 pub enum FromGateway {
-    Hello { version: u32, pid: u32 },
+    /// `generation` is that of the table in force; 0: none yet, and connections wait in their backlog.
+    Hello {
+        version: u32,
+        pid: u32,
+        #[serde(default)]
+        generation: u64,
+    },
     Listening,
+    /// One file descriptor per entry, in order, beside the frame.
+    Listeners { listeners: Vec<ListenerSpec> },
     /// The table of this generation is in force.
     InForce { generation: u64 },
-    /// An instance that left the table has no request under way any more.
+    /// An instance that left the table, or drains in it, has no request under way any more. Kept for the next
+    /// `serve` while none is connected.
     Drained { instance: String },
     Stats { apps: Vec<AppStats> },
 }

@@ -1,0 +1,87 @@
+//! One request and its answer, from its arrival until the last byte: what the log line and the counters need.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
+
+use http::{HeaderValue, Method, Uri, header};
+use hyper::Request;
+
+use crate::{access_log::Line, instance::Lease, listen::Peer, routes::App, state::Gateway};
+
+/// Counted, logged and released when dropped, whichever way the exchange ends.
+pub struct Exchange {
+    gateway: Arc<Gateway>,
+    peer: Arc<Peer>,
+    method: Method,
+    target: Uri,
+    host: Option<HeaderValue>,
+    agent: Option<HeaderValue>,
+    started: Instant,
+    app: Option<Arc<App>>,
+    pub lease: Option<Lease>,
+    pub status: u16,
+    pub bytes: u64,
+    pub code: &'static str,
+}
+
+impl Exchange {
+    pub fn new<B>(gateway: Arc<Gateway>, peer: Arc<Peer>, request: &Request<B>) -> Self {
+        Self {
+            gateway,
+            peer,
+            method: request.method().clone(),
+            target: request.uri().clone(),
+            host: request.headers().get(header::HOST).cloned(),
+            agent: request.headers().get(header::USER_AGENT).cloned(),
+            started: Instant::now(),
+            app: None,
+            lease: None,
+            status: 0,
+            bytes: 0,
+            code: "",
+        }
+    }
+
+    pub fn set_app(&mut self, app: Arc<App>) {
+        match &self.app {
+            Some(old) if Arc::ptr_eq(&old.counters, &app.counters) => {}
+            Some(old) => {
+                old.counters.active.fetch_sub(1, Relaxed);
+                app.counters.active.fetch_add(1, Relaxed);
+            }
+            None => {
+                app.counters.active.fetch_add(1, Relaxed);
+            }
+        }
+        self.app = Some(app);
+    }
+
+    pub fn app(&self) -> Option<&Arc<App>> {
+        self.app.as_ref()
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let took_usec = self.started.elapsed().as_micros() as u64;
+        if let Some(app) = &self.app {
+            app.counters.active.fetch_sub(1, Relaxed);
+            app.counters.finished(self.status, took_usec);
+        }
+        self.gateway.log.write(&Line {
+            app: self.app.as_ref().map_or("", |app| &app.counters.app),
+            instance: self.lease.as_ref().map_or("", |lease| &lease.instance.name),
+            peer: self.peer.forwarded_for.as_bytes(),
+            method: self.method.as_str(),
+            host: self.host.as_ref().map_or(b"", |value| value.as_bytes()),
+            target: self.target.path_and_query().map_or("", |target| target.as_str()),
+            agent: self.agent.as_ref().map_or(b"", |value| value.as_bytes()),
+            status: self.status,
+            bytes: self.bytes,
+            took_usec,
+            code: self.code,
+        });
+    }
+}

@@ -1,0 +1,161 @@
+//! Listening sockets and what comes out of them: a byte stream and a peer.
+//!
+//! [`serve_connection`] takes any byte stream, so that TLS (and tests) are just other callers.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::Ordering::{Relaxed, SeqCst},
+    },
+    time::Duration,
+};
+
+use http::HeaderValue;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
+    sync::watch,
+};
+
+use crate::{args::Network, forward, headers::Trust, protocol::ListenerSpec, state::Gateway};
+
+/// The client end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub address: SocketAddr,
+    /// The address as it goes into X-Forwarded-For, made once a connection.
+    pub forwarded_for: HeaderValue,
+    pub scheme: HeaderValue,
+    pub trust: Trust,
+    /// The listener's own app, if it has one.
+    pub app: Option<Arc<str>>,
+}
+
+impl Peer {
+    pub fn new(address: SocketAddr, app: Option<Arc<str>>, trusted: &[Network]) -> Self {
+        let ip = address.ip().to_canonical();
+        Self {
+            address,
+            // An address's text is always a valid value.
+            forwarded_for: HeaderValue::from_str(&ip.to_string()).unwrap_or(HeaderValue::from_static("unknown")),
+            scheme: HeaderValue::from_static("http"),
+            trust: if trusted.iter().any(|network| network.contains(ip)) { Trust::Proxy } else { Trust::Stranger },
+            app,
+        }
+    }
+}
+
+/// One open client connection, counted until its last user drops it.
+pub struct Permit(Arc<Gateway>);
+
+impl Permit {
+    fn new(gateway: &Arc<Gateway>) -> Option<Arc<Self>> {
+        let before = gateway.connections.fetch_add(1, SeqCst);
+        let permit = Self(gateway.clone());
+        (before < gateway.limits.connections).then(|| Arc::new(permit))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Accepts from one socket until dropped; waits for the first table, so that an early client meets no 404.
+pub async fn accept(gateway: Arc<Gateway>, socket: OwnedFd, spec: ListenerSpec, stopping: watch::Receiver<bool>) {
+    let listener = match listener(socket) {
+        Ok(listener) => listener,
+        Err(failure) => {
+            tracing::error!(address = %spec.address, %failure, "a listening socket cannot be used");
+            return;
+        }
+    };
+    let app: Option<Arc<str>> = spec.app.map(Into::into);
+    let mut generation = gateway.generation.subscribe();
+    // Fails only if the gateway is gone, and this task keeps it.
+    let _ = generation.wait_for(|generation| *generation > 0).await;
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                // Fails on a connection that is gone already; serving finds out.
+                let _ = stream.set_nodelay(true);
+                let peer = Peer::new(address, app.clone(), &gateway.trusted_proxies);
+                match Permit::new(&gateway) {
+                    Some(permit) => drop(tokio::spawn(serve_connection(gateway.clone(), stream, peer, permit, stopping.clone()))),
+                    None => drop(tokio::spawn(turn_away(stream))),
+                }
+            }
+            Err(failure) if is_of_one_connection(&failure) => {}
+            Err(failure) => {
+                // Out of descriptors or memory: connections wait in the backlog meanwhile.
+                tracing::warn!(address = %spec.address, %failure, "cannot accept connections");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection to its end.
+pub async fn serve_connection<S>(gateway: Arc<Gateway>, stream: S, peer: Peer, permit: Arc<Permit>, mut stopping: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let peer = Arc::new(peer);
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(gateway.limits.request_head).max_buf_size(gateway.limits.head_bytes);
+    let service = service_fn(move |request| forward::answer(gateway.clone(), peer.clone(), permit.clone(), request));
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    tokio::pin!(connection);
+    // Neither arm loses anything: the connection stays pinned, and the wish to stop stays true.
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => Some(outcome),
+        () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => None,
+    };
+    let outcome = match outcome {
+        Some(outcome) => outcome,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(failure) = outcome {
+        tracing::debug!(%failure, "a client's connection ended early");
+    }
+}
+
+/// Tells a client beyond the limit so, without reading a byte of it.
+async fn turn_away<S: AsyncWrite + Unpin>(mut stream: S) {
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-type: application/json\r\n\
+        content-length: 76\r\n\r\n{\"code\":\"TooManyConnections\",\"message\":\"The gateway has too many clients.\"}\n";
+    // The client may be gone; there is nobody to tell.
+    let _ = tokio::time::timeout(Duration::from_secs(1), async {
+        stream.write_all(ANSWER).await?;
+        stream.shutdown().await
+    })
+    .await;
+}
+
+fn listener(socket: OwnedFd) -> io::Result<TcpListener> {
+    let socket = std::net::TcpListener::from(socket);
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
+}
+
+/// accept(2) also reports errors of the connection it was about to return.
+fn is_of_one_connection(failure: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(failure.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+impl Gateway {
+    /// Returns how many client connections are open.
+    pub fn open_connections(&self) -> usize {
+        self.connections.load(Relaxed)
+    }
+}

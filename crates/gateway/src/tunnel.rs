@@ -1,0 +1,97 @@
+//! An upgraded connection: bytes both ways until one side closes or both are silent for too long.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional},
+    time::Instant,
+};
+
+use crate::{exchange::Exchange, listen::Permit, upstream::Sender};
+
+/// Carries bytes between the two ends of an agreed upgrade; holds what belongs to the exchange until it ends.
+pub async fn carry(client: OnUpgrade, upstream: OnUpgrade, mut exchange: Exchange, sender: Sender, permit: Arc<Permit>, idle: Duration) {
+    let (client, upstream) = match tokio::try_join!(client, upstream) {
+        Ok(both) => both,
+        Err(failure) => {
+            tracing::debug!(%failure, "an upgrade was agreed and then not carried out");
+            return;
+        }
+    };
+    let activity = Arc::new(Activity { start: Instant::now(), last_millis: AtomicU64::new(0) });
+    // Every byte of either direction passes the client's side.
+    let mut client = Watched { inner: TokioIo::new(client), activity: activity.clone(), sent: 0 };
+    let mut upstream = TokioIo::new(upstream);
+    // Both arms may be dropped half way: the connection ends with either.
+    tokio::select! {
+        outcome = copy_bidirectional(&mut client, &mut upstream) => {
+            if let Err(failure) = outcome {
+                tracing::debug!(%failure, "an upgraded connection broke off");
+            }
+        }
+        () = activity.silence(idle) => {}
+    }
+    exchange.bytes += client.sent;
+    drop((sender, permit));
+}
+
+struct Activity {
+    start: Instant,
+    last_millis: AtomicU64,
+}
+
+impl Activity {
+    fn touch(&self) {
+        self.last_millis.store(self.start.elapsed().as_millis() as u64, Relaxed);
+    }
+
+    async fn silence(&self, idle: Duration) {
+        loop {
+            let end = self.start + Duration::from_millis(self.last_millis.load(Relaxed)) + idle;
+            if end <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(end).await;
+        }
+    }
+}
+
+struct Watched<T> {
+    inner: T,
+    activity: Arc<Activity>,
+    sent: u64,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        self.activity.touch();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let wrote = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
+        self.activity.touch();
+        self.sent += wrote as u64;
+        Poll::Ready(Ok(wrote))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
