@@ -1,0 +1,139 @@
+//! Control groups: one for an instance, a child of it for each container; v1 (and hybrid) and v2 alike.
+//!
+//! ```text
+//! v2:  /sys/fs/cgroup/<instance>/<container>               one tree
+//! v1:  /sys/fs/cgroup/{memory,cpu,pids,…}/<instance>/<container>   the same path in the tree of each controller
+//! ```
+
+mod device_program;
+mod devices;
+mod hierarchy;
+mod limits;
+mod oom;
+mod stop;
+mod usage;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+pub use hierarchy::{Hierarchy, Mode, delegated_base, enter_leaf};
+pub use oom::OomCounters;
+pub use usage::Usage;
+
+/// A control group, existing or not, in every tree that matters.
+#[derive(Debug, Clone)]
+pub struct Cgroup {
+    hierarchy: Hierarchy,
+    path: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CgroupError {
+    #[error("no control groups are mounted under /sys/fs/cgroup")]
+    NotMounted,
+    #[error("cannot {doing} of control group {}", path.display())]
+    Io { doing: &'static str, path: PathBuf, #[source] source: io::Error },
+    #[error("control group {} still has processes {pids:?}", path.display())]
+    NotEmpty { path: PathBuf, pids: Vec<i32> },
+    #[error("the kernel offers no {controller} controller for control group {}", path.display())]
+    ControllerMissing { controller: &'static str, path: PathBuf },
+}
+
+impl Cgroup {
+    /// Names the control group `path`, relative to the root of each tree, without making it.
+    pub fn at(path: &Path) -> Result<Self, CgroupError> {
+        Ok(Self { hierarchy: Hierarchy::detect()?, path: path.strip_prefix("/").unwrap_or(path).to_path_buf() })
+    }
+
+    /// Makes the control group and its missing parents; on v2 with the controllers its children need. Idempotent.
+    pub fn create(path: &Path) -> Result<Self, CgroupError> {
+        let cgroup = Self::at(path)?;
+        cgroup.make(Role::Parent)?;
+        Ok(cgroup)
+    }
+
+    /// Names the child `name` without making it.
+    pub fn child(&self, name: &str) -> Self {
+        Self { hierarchy: self.hierarchy.clone(), path: self.path.join(name) }
+    }
+
+    /// Makes the child `name`, which processes go into.
+    pub fn create_child(&self, name: &str) -> Result<Self, CgroupError> {
+        let child = self.child(name);
+        child.make(Role::Leaf)?;
+        Ok(child)
+    }
+
+    /// The path from the root of each tree, absolute: an OCI `cgroupsPath`.
+    pub fn path(&self) -> PathBuf {
+        Path::new("/").join(&self.path)
+    }
+
+    pub fn mode(&self) -> Mode {
+        self.hierarchy.mode()
+    }
+
+    /// Moves a process in.
+    pub fn add(&self, pid: i32) -> Result<(), CgroupError> {
+        for dir in self.dirs() {
+            fs::write(dir.join("cgroup.procs"), pid.to_string()).at("move a process into", &dir)?;
+        }
+        Ok(())
+    }
+
+    pub fn exists(&self) -> bool {
+        self.dirs().iter().any(|dir| dir.is_dir())
+    }
+
+    fn make(&self, role: Role) -> Result<(), CgroupError> {
+        for root in self.hierarchy.trees() {
+            let mut dir = root.clone();
+            let mut parts = self.path.components().peekable();
+            while let Some(part) = parts.next() {
+                self.hierarchy.enable_controllers(&dir)?;
+                dir.push(part);
+                match fs::create_dir(&dir) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    other => {
+                        other.at("make the directory", &dir)?;
+                        self.hierarchy.inherit_cpuset(&dir);
+                    }
+                }
+            }
+            if role == Role::Parent {
+                self.hierarchy.enable_controllers(&dir)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// This control group's directory in each tree.
+    fn dirs(&self) -> Vec<PathBuf> {
+        self.hierarchy.trees().iter().map(|root| root.join(&self.path)).collect()
+    }
+
+    /// This control group's directory in the tree of `controller`; none if the kernel does not have it.
+    fn dir(&self, controller: &str) -> Option<PathBuf> {
+        Some(self.hierarchy.tree(controller)?.join(&self.path))
+    }
+}
+
+/// On v2 only leaves may have processes, only others pass controllers on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Parent,
+    Leaf,
+}
+
+/// Adds what was tried, and where, to an I/O error.
+trait At<T> {
+    fn at(self, doing: &'static str, path: &Path) -> Result<T, CgroupError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, doing: &'static str, path: &Path) -> Result<T, CgroupError> {
+        self.map_err(|source| CgroupError::Io { doing, path: path.to_path_buf(), source })
+    }
+}
