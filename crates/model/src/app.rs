@@ -3,8 +3,18 @@
 //! Everything here has passed [`crate::AppFile`]-level decoding; cross-field rules (one main, at most nine
 //! sidecars, unique ports, known dependencies, no cycle, known volumes) are checked by `validate`.
 
+mod probe;
+mod quantity;
+mod scalar;
+mod value;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+
+pub use probe::{Check, HttpCheck, Probe, StatusesError};
+pub use quantity::{Bytes, QuantityError, seconds};
+pub(crate) use scalar::RAW_TEXT;
+pub use value::{EnvValue, Setting, Ulimit};
 
 use crate::{AppName, ContainerName, VolumeName};
 
@@ -17,9 +27,9 @@ pub const MAX_SIDECARS: usize = 9;
 pub struct App {
     pub name: AppName,
     pub containers: IndexMap<ContainerName, Container>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub volumes: IndexMap<VolumeName, Volume>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub settings: IndexMap<String, Setting>,
     /// How many instances; 1 where absent.
     #[serde(default = "one")]
@@ -27,16 +37,26 @@ pub struct App {
     #[serde(default)]
     pub network: Network,
     /// Host names, besides `<app>.localhost`, that reach the app at the gateway.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
     /// How long a new revision may take to prove itself ready, in seconds; 230 where absent (App Service's limit).
-    #[serde(default = "default_ready_within")]
+    #[serde(default = "default_ready_within", deserialize_with = "quantity::whole_seconds")]
     pub ready_within: u64,
     /// Whether root inside is somebody else outside. `optional` also runs on kernels that cannot do it.
     #[serde(default)]
     pub user_namespace: UserNamespace,
 }
 
+impl App {
+    /// Returns the main container; validation guarantees that there is exactly one.
+    pub fn main(&self) -> Option<(&ContainerName, &Container)> {
+        self.containers.iter().find(|(_, container)| container.main)
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
 fn one() -> u32 {
     1
 }
@@ -70,38 +90,40 @@ pub struct Container {
     pub main: bool,
     pub image: String,
     /// The TCP port the container listens on; for main, where traffic goes (detected where absent).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// Replaces the image's entrypoint.
-    #[serde(default)]
+    /// Replaces the image's entrypoint. A list, or one line of text that is split into words as a shell would
+    /// (quotes and backslashes count; no shell runs, so no variables, globs or pipes).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "scalar::words")]
     pub entrypoint: Option<Vec<String>>,
-    /// Replaces the image's command (the arguments after the entrypoint).
-    #[serde(default)]
+    /// Replaces the image's command (the arguments after the entrypoint); written like `entrypoint`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "scalar::words")]
     pub command: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub env: IndexMap<String, EnvValue>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
     /// `user[:group]`, names or numbers, looked up in the image.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    #[serde(default)]
+    /// `{ cache: healthy }`, or a list of names, which means `started` for each.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty", deserialize_with = "value::depends_on")]
     pub depends_on: IndexMap<ContainerName, Condition>,
     /// The readiness probe; with no `startup` probe it gates the start too.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub startup: Option<Probe>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness: Option<Probe>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub resources: Resources,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeMount>,
     /// Files with content given inline, mounted read-only.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<InlineFile>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tmpfs: Vec<Tmpfs>,
     #[serde(default)]
     pub read_only: bool,
@@ -111,34 +133,14 @@ pub struct Container {
     /// Runs to its end once per instance and is not started again when it ends with 0.
     #[serde(default)]
     pub run_once: bool,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub stop: Stop,
     /// `nofile`, `nproc`, …: soft and hard limit, clamped to what the host allows.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub ulimits: IndexMap<String, Ulimit>,
     /// Size of `/dev/shm` in bytes; 64 MiB where absent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shm_size: Option<Bytes>,
-}
-
-/// A byte count; in files a number or text such as `128Mi`, `1.5Gi`, `500M`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Bytes(pub u64);
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum EnvValue {
-    Literal(String),
-    #[serde(rename_all = "camelCase")]
-    FromSetting { from_setting: String },
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Setting {
-    Plain(String),
-    /// Encrypted at rest and never shown again.
-    Secret { secret: String },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,58 +154,15 @@ pub enum Condition {
     Completed,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Probe {
-    #[serde(flatten)]
-    pub check: Check,
-    /// Seconds between two checks once it has passed; 10 where absent. Before that, checks start 5 ms apart and back off.
-    #[serde(default)]
-    pub interval: Option<f64>,
-    /// Seconds one check may take; 1 where absent.
-    #[serde(default)]
-    pub timeout: Option<f64>,
-    /// Failures in a row that count as failed; 3 where absent.
-    #[serde(default)]
-    pub failures: Option<u32>,
-    /// Seconds a startup may take before it counts as failed.
-    #[serde(default)]
-    pub within: Option<f64>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Check {
-    /// `http: /path` on the container's port, or `{ path, port, statuses: "200-399" }`.
-    Http(HttpCheck),
-    Tcp(u16),
-    Exec(Vec<String>),
-    /// No probe at all: running is ready.
-    None(bool),
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct HttpCheck {
-    pub path: String,
-    #[serde(default)]
-    pub port: Option<u16>,
-    /// `200-399` where absent; `any` accepts every answer.
-    #[serde(default)]
-    pub statuses: Option<String>,
-    #[serde(default)]
-    pub headers: IndexMap<String, String>,
-}
-
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Resources {
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Bytes>,
     /// In CPUs: 0.5 is half of one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<f64>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids: Option<u64>,
 }
 
@@ -212,7 +171,7 @@ pub struct Resources {
 pub struct VolumeMount {
     pub volume: VolumeName,
     pub path: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub_path: Option<String>,
     #[serde(default)]
     pub read_only: bool,
@@ -224,7 +183,7 @@ pub struct InlineFile {
     pub path: String,
     pub content: String,
     /// Octal text such as `"0644"`, the default.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
 }
 
@@ -232,7 +191,7 @@ pub struct InlineFile {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tmpfs {
     pub path: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Bytes>,
 }
 
@@ -240,18 +199,11 @@ pub struct Tmpfs {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stop {
     /// Name or number; the image's, else SIGTERM.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<String>,
     /// Seconds between that signal and SIGKILL; 10 where absent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "quantity::optional_seconds")]
     pub grace: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Ulimit {
-    pub soft: u64,
-    pub hard: u64,
 }
 
 /// Where a volume's files live and for how long.
@@ -262,6 +214,6 @@ pub struct Volume {
     #[serde(default)]
     pub persistent: bool,
     /// A directory of the host; only where the server's settings allow it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_path: Option<String>,
 }
