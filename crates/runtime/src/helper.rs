@@ -17,7 +17,11 @@ pub const VERB: &str = "__runtime";
 type Role = fn(Vec<OsString>) -> ExitCode;
 
 /// Every role by its name. A role is single-threaded and ends with the process.
-const ROLES: &[(&str, Role)] = &[];
+const ROLES: &[(&str, Role)] = &[
+    (crate::sandbox::ROLE, crate::sandbox::role),
+    ("create", crate::container::create_role),
+    ("exec", crate::container::exec_role),
+];
 
 /// Runs the helper role that the command line asks for and returns its exit code; none if it asks for none.
 ///

@@ -3,5 +3,14 @@
 //! Every risky step (namespaces, libcontainer) happens in a re-exec'd, single-threaded helper process:
 //! `main` of the binary must call [`helper::door`] before it starts any thread.
 
+pub mod cgroup;
+pub mod container;
+mod exec;
 pub mod helper;
+mod mounts;
+pub mod network;
+mod oci;
+mod rootfs;
+pub mod sandbox;
+mod seccomp;
 pub mod spec;

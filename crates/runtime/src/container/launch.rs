@@ -1,0 +1,151 @@
+//! The supervisor's side of a start: send the job to a helper, take over the process it made.
+
+use std::{
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream as StdUnixStream,
+    },
+    sync::Arc,
+};
+
+use pillion_fault::Fault;
+use serde::Serialize;
+use tokio::{io::AsyncWriteExt, net::UnixStream, process::Command};
+
+use super::{
+    Running, StartError, Stdio, Terminal,
+    running::{Facts, reap},
+    wire::{self, CreateRequest, ExecRequest, GO, Reply},
+};
+use crate::{
+    cgroup::CgroupError,
+    helper::Launcher,
+    spec::{ContainerSpec, ExecSpec, SandboxSpec},
+};
+
+/// A container whose first process waits, confined, just before its `execve`.
+#[derive(Debug)]
+pub struct Created {
+    socket: UnixStream,
+    running: Running,
+}
+
+impl Launcher {
+    /// Makes a container in `sandbox`: root, mounts, cgroup, namespaces, a first process that waits for
+    /// [`Created::start`].
+    ///
+    /// The calling process becomes a child subreaper: the container's processes become its children.
+    pub async fn create(&self, sandbox: &SandboxSpec, container: &ContainerSpec, stdio: Stdio) -> Result<Created, StartError> {
+        if container.argv.is_empty() {
+            // The caller knows which image it was; it fills the name in.
+            return Err(Fault::NoCommand { image: String::new() }.into());
+        }
+        let (terminal, fds) = taken_apart(stdio);
+        let request = CreateRequest { sandbox: sandbox.clone(), container: container.clone(), terminal };
+        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        let (socket, running) = self.make("create", &request, &fds, Facts { sandbox: sandbox.clone(), container: container.clone() }).await?;
+        Ok(Created { socket, running })
+    }
+
+    /// Starts a further process in a running container, confined like its first.
+    pub async fn exec(&self, container: &Running, exec: &ExecSpec, stdio: Stdio) -> Result<Running, StartError> {
+        if exec.argv.is_empty() {
+            return Err(Fault::NoCommand { image: String::new() }.into());
+        }
+        let (terminal, stdio) = taken_apart(stdio);
+        let facts = container.facts();
+        let request =
+            ExecRequest { sandbox: facts.sandbox.clone(), container: facts.container.clone(), exec: exec.clone(), terminal };
+        let mut fds = vec![container.pidfd()];
+        fds.extend(stdio.iter().map(AsFd::as_fd));
+        let (mut socket, running) = self.make("exec", &request, &fds, Facts::clone(facts)).await?;
+        let _ = socket.write_all(&[GO]).await;
+        started(&mut socket, running).await
+    }
+
+    /// Runs a helper until it made a process and ended, so that the process is this one's child.
+    async fn make<T: Serialize>(
+        &self,
+        role: &str,
+        request: &T,
+        fds: &[BorrowedFd<'_>],
+        facts: Facts,
+    ) -> Result<(UnixStream, Running), StartError> {
+        rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1)).map_err(|e| StartError::Helper(e.into()))?;
+        let (ours, theirs) = StdUnixStream::pair().map_err(StartError::Helper)?;
+        let mut command = Command::from(self.command(role));
+        command.stdin(std::process::Stdio::from(OwnedFd::from(theirs))).stdout(std::process::Stdio::null());
+        let mut helper = command.spawn().map_err(StartError::Helper)?;
+        // The command keeps the other end open, which would hide the end of file.
+        drop(command);
+        ours.set_nonblocking(true).map_err(StartError::Helper)?;
+        let mut socket = UnixStream::from_std(ours).map_err(StartError::Helper)?;
+
+        let talk = async {
+            // A helper that failed early has said why although it read nothing.
+            let sent = wire::send_async(&mut socket, request, fds).await;
+            match wire::receive_async(&mut socket).await.map_err(StartError::Talk)? {
+                Some((Reply::Made { pid }, _)) => Ok(pid),
+                Some((Reply::Failed { fault }, _)) => Err(fault.into()),
+                Some((Reply::Terminal, _)) => Err(StartError::Lost { doing: "making the container's process" }),
+                None => match sent {
+                    Ok(()) => Err(StartError::Lost { doing: "making the container's process" }),
+                    Err(error) => Err(StartError::Talk(error)),
+                },
+            }
+        };
+        let made = talk.await;
+        // Only after the helper's end is the process ours to wait for.
+        helper.wait().await.map_err(StartError::Helper)?;
+        let pid = made?;
+        let running = Running::new(pid, Arc::new(facts)).map_err(StartError::Watch)?;
+        Ok((socket, running))
+    }
+}
+
+impl Created {
+    pub fn pid(&self) -> i32 {
+        self.running.pid()
+    }
+
+    /// Lets the process go and returns when its `execve` happened, or why it did not.
+    pub async fn start(self) -> Result<Running, StartError> {
+        let Created { mut socket, running } = self;
+        // If the process is gone already, the answer says so.
+        let _ = socket.write_all(&[GO]).await;
+        started(&mut socket, running).await
+    }
+
+    /// Gives up a container that was never started, and removes what it left.
+    pub async fn discard(self) -> Result<(), CgroupError> {
+        let Created { socket, running } = self;
+        drop(socket);
+        running.end_now().await;
+        running.remove().await
+    }
+}
+
+/// Waits for the end of file that `execve` makes of the close-on-exec socket.
+async fn started(socket: &mut UnixStream, mut running: Running) -> Result<Running, StartError> {
+    let failure = loop {
+        match wire::receive_async(socket).await {
+            Ok(None) => return Ok(running),
+            Ok(Some((Reply::Terminal, fds))) => match fds.into_iter().next() {
+                Some(master) => running.set_terminal(Terminal::new(master)),
+                None => break StartError::Lost { doing: "handing over the terminal" },
+            },
+            Ok(Some((Reply::Failed { fault }, _))) => break fault.into(),
+            Ok(Some((Reply::Made { .. }, _))) => break StartError::Lost { doing: "starting the program" },
+            Err(error) => break StartError::Talk(error),
+        }
+    };
+    reap(&running).await;
+    Err(failure)
+}
+
+fn taken_apart(stdio: Stdio) -> (Option<super::TerminalSize>, Vec<OwnedFd>) {
+    match stdio {
+        Stdio::Given { stdin, stdout, stderr } => (None, vec![stdin, stdout, stderr]),
+        Stdio::Terminal(size) => (Some(size), Vec::new()),
+    }
+}
