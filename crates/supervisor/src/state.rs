@@ -123,7 +123,7 @@ pub enum Refusal {
 /// An instance: what it is to be and where it stands.
 #[derive(Debug)]
 pub struct Instance {
-    pub(crate) spec: InstanceSpec,
+    spec: InstanceSpec,
     containers: Vec<Container>,
     intent: Intent,
     was_ready: bool,
@@ -261,14 +261,26 @@ impl Instance {
         Ok(fx)
     }
 
-    fn update(&mut self, spec: InstanceSpec, now: Ms) -> Result<(), Refusal> {
+    /// Whether an `Update` to this spec would be taken.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn accepts(&self, spec: &InstanceSpec) -> Result<(), Refusal> {
         if self.intent == Intent::Stopping {
             return Err(Refusal::Stopping);
         }
         if spec.generation <= self.spec.generation {
             return Err(Refusal::OldGeneration { have: self.spec.generation, got: spec.generation });
         }
-        spec.validate()?;
+        Ok(spec.validate()?)
+    }
+
+    pub fn spec(&self) -> &InstanceSpec {
+        &self.spec
+    }
+
+    fn update(&mut self, spec: InstanceSpec, now: Ms) -> Result<(), Refusal> {
+        self.accepts(&spec)?;
         for c in &mut self.containers {
             if !spec.containers.iter().any(|new| new.run.name == c.name()) {
                 c.wish = Wish::Gone;

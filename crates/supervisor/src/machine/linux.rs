@@ -1,0 +1,186 @@
+//! The real machine: the runtime crate's sandbox and containers, and this process's own network namespace.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    rc::Rc,
+};
+
+use pillion_fault::{Exit, Fault, Listener};
+use pillion_runtime::{
+    cgroup::Cgroup,
+    container::{self, Running, StartError, Stdio, TerminalSize},
+    helper::Launcher,
+    sandbox::Sandbox,
+    spec::{ExecSpec, SandboxSpec},
+};
+
+use super::{Asked, Created, ExecStdio, Local, Machine, Output, Process, Usage};
+use crate::{listening::Listening, probe, spec::ContainerSpec};
+
+/// The supervisor lives in the instance's network namespace, so looking and connecting are plain calls.
+pub(crate) struct Linux {
+    launcher: Rc<Launcher>,
+    sandbox: RefCell<Option<Sandbox>>,
+    spec: RefCell<SandboxSpec>,
+    listening: RefCell<Listening>,
+}
+
+impl Linux {
+    pub(crate) fn new(launcher: Launcher, sandbox: Sandbox) -> Self {
+        Self {
+            launcher: Rc::new(launcher),
+            spec: RefCell::new(sandbox.spec().clone()),
+            sandbox: RefCell::new(Some(sandbox)),
+            listening: RefCell::default(),
+        }
+    }
+}
+
+impl Machine for Linux {
+    fn create<'a>(&'a self, spec: &'a ContainerSpec, output: Output) -> Local<'a, Result<Box<dyn Created>, Fault>> {
+        Box::pin(async move {
+            let sandbox = self.spec.borrow().clone();
+            let stdio = if spec.run.terminal {
+                Stdio::Terminal(TerminalSize { columns: 80, rows: 24 })
+            } else {
+                Stdio::output_only(output.stdout, output.stderr).map_err(|e| failed("opening /dev/null", &e))?
+            };
+            let made = self.launcher.create(&sandbox, &spec.run, stdio).await.map_err(fault_of)?;
+            let cgroup = sandbox.cgroup.join(&spec.run.name);
+            Ok(Box::new(Waiting { made, cgroup, launcher: Rc::clone(&self.launcher) }) as Box<dyn Created>)
+        })
+    }
+
+    fn listeners(&self, containers: &[String]) -> Vec<Listener> {
+        let parent = self.spec.borrow().cgroup.clone();
+        self.listening.borrow_mut().look(|| {
+            let pids = |name: &String| Cgroup::at(&parent.join(name)).map(|cgroup| cgroup.pids()).unwrap_or_default();
+            containers.iter().map(|name| (name.clone(), pids(name))).collect()
+        })
+    }
+
+    fn check<'a>(&'a self, process: Rc<dyn Process>, asked: Asked<'a>) -> Local<'a, Result<(), Fault>> {
+        Box::pin(probe::run(process, asked))
+    }
+
+    fn set_host_names(&self, names: &[String]) -> io::Result<()> {
+        self.spec.borrow_mut().host_names = names.to_vec();
+        match self.sandbox.borrow_mut().as_mut() {
+            Some(sandbox) => sandbox.set_host_names(names).map_err(io::Error::other),
+            None => Ok(()),
+        }
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        match self.sandbox.borrow_mut().take() {
+            Some(sandbox) => sandbox.remove().map_err(io::Error::other),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Waiting {
+    made: container::Created,
+    cgroup: PathBuf,
+    launcher: Rc<Launcher>,
+}
+
+impl Created for Waiting {
+    fn start(self: Box<Self>) -> Local<'static, Result<Box<dyn Process>, Fault>> {
+        Box::pin(async move {
+            let mut running = self.made.start().await.map_err(fault_of)?;
+            let terminal = Cell::new(running.take_terminal().map(container::Terminal::into_fd));
+            Ok(Box::new(Live { running, terminal, cgroup: self.cgroup, launcher: self.launcher }) as Box<dyn Process>)
+        })
+    }
+
+    fn discard(self: Box<Self>) -> Local<'static, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.made.discard().await {
+                tracing::warn!(%error, "a container that never ran left something behind");
+            }
+        })
+    }
+}
+
+struct Live {
+    running: Running,
+    terminal: Cell<Option<OwnedFd>>,
+    cgroup: PathBuf,
+    launcher: Rc<Launcher>,
+}
+
+impl Process for Live {
+    fn pid(&self) -> i32 {
+        self.running.pid()
+    }
+
+    fn take_terminal(&self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    fn wait(&self) -> Local<'_, Exit> {
+        Box::pin(async move {
+            match self.running.wait().await {
+                Ok(exit) => exit,
+                Err(error) => {
+                    // Nobody else reaps; if it ever happens the process is gone all the same.
+                    tracing::error!(pid = self.pid(), %error, "the end of a container is not known");
+                    Exit::Signal { signal: 9, core: false }
+                }
+            }
+        })
+    }
+
+    fn signal(&self, signal: i32) {
+        if let Err(error) = self.running.kill(signal) {
+            tracing::warn!(pid = self.pid(), signal, %error, "a signal was not delivered");
+        }
+    }
+
+    fn kill_all(&self) {
+        self.signal(9);
+        if let Err(error) = Cgroup::at(&self.cgroup).and_then(|cgroup| cgroup.kill()) {
+            tracing::warn!(cgroup = %self.cgroup.display(), %error, "a container's processes were not killed");
+        }
+    }
+
+    fn remove(&self) -> Local<'_, ()> {
+        Box::pin(async move {
+            // Processes that were started beside the first are in its pid namespace and end with it.
+            if let Err(error) = self.running.remove().await {
+                tracing::warn!(%error, "an ended container left something behind");
+            }
+        })
+    }
+
+    fn exec<'a>(&'a self, exec: &'a ExecSpec, stdio: ExecStdio) -> Local<'a, Result<Box<dyn Process>, Fault>> {
+        Box::pin(async move {
+            let stdio = match stdio {
+                ExecStdio::Given { stdin, stdout, stderr } => Stdio::Given { stdin, stdout, stderr },
+                ExecStdio::Terminal { columns, rows } => Stdio::Terminal(TerminalSize { columns, rows }),
+            };
+            let mut running = self.launcher.exec(&self.running, exec, stdio).await.map_err(fault_of)?;
+            let terminal = Cell::new(running.take_terminal().map(container::Terminal::into_fd));
+            let (cgroup, launcher) = (self.cgroup.clone(), Rc::clone(&self.launcher));
+            Ok(Box::new(Live { running, terminal, cgroup, launcher }) as Box<dyn Process>)
+        })
+    }
+
+    fn usage(&self) -> Usage {
+        let Ok(cgroup) = Cgroup::at(&self.cgroup) else { return Usage::default() };
+        let usage = cgroup.usage();
+        Usage { memory_bytes: usage.memory, cpu_usec: usage.cpu_usec, pids_refused: usage.pids_refused }
+    }
+}
+
+fn failed(doing: &str, error: &dyn std::error::Error) -> Fault {
+    Fault::StartFailed { doing: doing.into(), reason: error.to_string() }
+}
+
+fn fault_of(error: StartError) -> Fault {
+    error.into()
+}
