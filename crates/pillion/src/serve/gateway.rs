@@ -1,0 +1,298 @@
+//! Keeps a gateway running and told: listening sockets, routes, and the news of what has drained.
+//!
+//! ```text
+//! open ──▶ GatewayKeeper ──start──▶ task: connect (or spawn) ──▶ listen, table ──▶ wait for routes or news ─┐
+//!                                      ▲                                              gateway gone: again  │
+//!                                      └───────────────────────────────────────────────────────────────────┘
+//! ```
+//! The sockets stay open here, so a gateway that dies refuses no connection: they wait in the kernel for the next one.
+
+mod drained;
+mod sockets;
+mod table;
+
+use std::{
+    ffi::OsStr,
+    fs::OpenOptions,
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
+
+use pillion_control::{Drainer, Routes};
+use pillion_gateway::{
+    Args,
+    client::{Client, ClientError, News},
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
+
+use self::{drained::Drained, sockets::Sockets};
+use super::{Settings, Slot};
+use crate::{complaint::Complaint, layout::Layout, role};
+
+/// The first pause before a gateway that ended is started again; doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What the rest of the server may know of the gateway.
+#[derive(Debug, Clone, Default)]
+pub struct GatewayFacts {
+    pub pid: Option<u32>,
+    pub listen: Vec<SocketAddr>,
+    /// Ports that could not be had, each with the reason.
+    pub troubles: Vec<String>,
+}
+
+/// A gateway that is to be: its ports are taken.
+pub struct GatewayKeeper {
+    exe: PathBuf,
+    args: Args,
+    control: PathBuf,
+    log: PathBuf,
+    sockets: Sockets,
+    client: Option<(Client, mpsc::Receiver<News>)>,
+    drained: Arc<Drained>,
+}
+
+/// A gateway that is kept running.
+pub struct Gateway {
+    orders: oneshot::Sender<Order>,
+    task: JoinHandle<()>,
+    facts: watch::Receiver<GatewayFacts>,
+}
+
+enum Order {
+    /// Leave it running.
+    Leave,
+    /// Let it finish what is under way, then end.
+    End { within: Duration },
+}
+
+impl GatewayKeeper {
+    /// Takes the ports: from a gateway that still runs, else from the kernel.
+    ///
+    /// # Errors
+    /// One of `listen` is not free or not ours to take.
+    pub async fn open(
+        layout: &Layout,
+        exe: &Path,
+        slot: Slot,
+        settings: &Settings,
+        listen: &[SocketAddr],
+    ) -> Result<Self, Complaint> {
+        let control = layout.gateway().join("control.sock");
+        let (uid, gid) = slot.gateway_owner();
+        let mut args = Args::new(control.clone(), uid, gid);
+        args.access_log.clone_from(&settings.access_log);
+        let (client, inherited) = adopt(&control).await;
+        let sockets = Sockets::open(listen, inherited)?;
+        Ok(Self {
+            exe: exe.to_owned(),
+            args,
+            control,
+            log: layout.state().join("logs/gateway.log"),
+            sockets,
+            client,
+            drained: Arc::new(Drained::default()),
+        })
+    }
+
+    /// The port of the first shared address.
+    pub fn port(&self) -> u16 {
+        self.sockets.shared().first().map_or(0, SocketAddr::port)
+    }
+
+    /// Tells the control plane when an instance has no request under way any more.
+    pub fn drainer(&self) -> Arc<dyn Drainer> {
+        self.drained.clone()
+    }
+
+    /// Keeps the gateway running and told until it is ended or left.
+    pub fn start(self, routes: watch::Receiver<Arc<Routes>>) -> Gateway {
+        let (orders, ordered) = oneshot::channel();
+        let (publish, facts) = watch::channel(GatewayFacts::default());
+        let task = tokio::spawn(Keeping { keeper: self, routes, publish, last_generation: 0 }.run(ordered));
+        Gateway { orders, task, facts }
+    }
+}
+
+impl Gateway {
+    pub fn facts(&self) -> watch::Receiver<GatewayFacts> {
+        self.facts.clone()
+    }
+
+    /// Stops telling it; it goes on by its last table.
+    pub async fn leave(self) {
+        self.finish(Order::Leave).await;
+    }
+
+    /// Lets it finish what is under way and ends it.
+    pub async fn end(self, within: Duration) {
+        self.finish(Order::End { within }).await;
+    }
+
+    async fn finish(self, order: Order) {
+        // Without a receiver the task has ended, and there is nothing to order.
+        let _ = self.orders.send(order);
+        if let Err(error) = self.task.await {
+            tracing::error!(error = &error as &dyn std::error::Error, "keeping the gateway failed");
+        }
+    }
+}
+
+/// The task that keeps it.
+struct Keeping {
+    keeper: GatewayKeeper,
+    routes: watch::Receiver<Arc<Routes>>,
+    publish: watch::Sender<GatewayFacts>,
+    /// The gateway only takes rising generations, and outlives servers whose own count begins anew.
+    last_generation: u64,
+}
+
+/// Why one conversation with a gateway is over.
+enum Over {
+    Ordered(Order),
+    Gone,
+}
+
+impl Keeping {
+    async fn run(mut self, mut ordered: oneshot::Receiver<Order>) {
+        let mut pause = FIRST_PAUSE;
+        let mut started = false;
+        loop {
+            let connected = match self.keeper.client.take() {
+                Some(client) => Ok(client),
+                None => connect_or_spawn(&self.keeper).await,
+            };
+            match connected {
+                Ok((client, news)) => {
+                    if started {
+                        tracing::info!(pid = client.pid(), "the gateway is back");
+                    }
+                    started = true;
+                    let since = tokio::time::Instant::now();
+                    match self.converse(&client, news, &mut ordered).await {
+                        Over::Ordered(Order::Leave) => return,
+                        Over::Ordered(Order::End { within }) => return end(client, within).await,
+                        Over::Gone => tracing::warn!("the gateway is gone; starting another"),
+                    }
+                    self.publish.send_modify(|facts| facts.pid = None);
+                    if since.elapsed() > LONGEST_PAUSE {
+                        pause = FIRST_PAUSE;
+                    }
+                }
+                Err(complaint) => tracing::error!("{complaint}"),
+            }
+            // Waiting for an order and for time only: both may be dropped.
+            tokio::select! {
+                _ = &mut ordered => return,
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            }
+        }
+    }
+
+    async fn converse(
+        &mut self,
+        client: &Client,
+        mut news: mpsc::Receiver<News>,
+        ordered: &mut oneshot::Receiver<Order>,
+    ) -> Over {
+        self.last_generation = self.last_generation.max(client.generation());
+        self.publish.send_modify(|facts| facts.pid = Some(client.pid()));
+        let mut listening = false;
+        loop {
+            let routes = self.routes.borrow_and_update().clone();
+            let changed = self.keeper.sockets.fit(&routes);
+            if (changed || !listening) && self.tell_sockets(client).await.is_err() {
+                return Over::Gone;
+            }
+            listening = true;
+            if let Err(error) = self.tell_table(client, &routes).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the gateway did not take the routes");
+                return Over::Gone;
+            }
+            loop {
+                // News and routes stay in their channels when another arm wins.
+                tokio::select! {
+                    order = &mut *ordered => return Over::Ordered(order.unwrap_or(Order::Leave)),
+                    told = news.recv() => match told {
+                        Some(News::Drained { instance }) => self.keeper.drained.drained(instance),
+                        None => return Over::Gone,
+                    },
+                    changed = self.routes.changed() => match changed {
+                        Ok(()) => break,
+                        // The control plane has ended; the order is on its way.
+                        Err(_) => return Over::Ordered(ordered.await.unwrap_or(Order::Leave)),
+                    },
+                }
+            }
+        }
+    }
+
+    async fn tell_sockets(&self, client: &Client) -> Result<(), ClientError> {
+        let listeners = self.keeper.sockets.all();
+        self.publish.send_modify(|facts| {
+            facts.listen = self.keeper.sockets.shared();
+            facts.troubles = self.keeper.sockets.troubles();
+        });
+        client.listen(&listeners).await
+    }
+
+    async fn tell_table(&mut self, client: &Client, routes: &Routes) -> Result<(), ClientError> {
+        self.last_generation += 1;
+        client.table(table::of(routes, self.last_generation)).await?;
+        self.keeper.drained.in_force(routes);
+        Ok(())
+    }
+}
+
+/// Connects to a gateway that outlived the last server, and takes back its listening sockets.
+async fn adopt(control: &Path) -> (Option<(Client, mpsc::Receiver<News>)>, sockets::Inherited) {
+    let Ok((client, news)) = Client::connect(control).await else { return (None, Vec::new()) };
+    match client.listeners().await {
+        Ok(listeners) => {
+            tracing::info!(pid = client.pid(), "the gateway still runs; adopting it");
+            (Some((client, news)), listeners)
+        }
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the gateway kept its sockets to itself");
+            (Some((client, news)), Vec::new())
+        }
+    }
+}
+
+async fn connect_or_spawn(keeper: &GatewayKeeper) -> Result<(Client, mpsc::Receiver<News>), Complaint> {
+    let failed = |error: &dyn std::error::Error| {
+        Complaint::new("could not start the gateway").because(Some(error)).cause(format!("see {}", keeper.log.display()))
+    };
+    if let Ok(connected) = Client::connect(&keeper.control).await {
+        return Ok(connected);
+    }
+    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&keeper.log).map_err(|e| failed(&e))?;
+    let role = [OsStr::new(role::GATEWAY)];
+    let spawned = pillion_gateway::spawn(&keeper.exe, &role, &keeper.args, Stdio::from(log)).await;
+    let mut child = spawned.map_err(|e| failed(&e))?.child;
+    // For as long as this process is its parent, it must be reaped.
+    tokio::spawn(async move { child.wait().await });
+    Client::connect(&keeper.control).await.map_err(|e| failed(&e))
+}
+
+async fn end(client: Client, within: Duration) {
+    if let Err(error) = client.drain(within).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the gateway could not be told to end");
+        return;
+    }
+    let pid = client.pid();
+    let deadline = tokio::time::Instant::now() + within + Duration::from_secs(2);
+    let proc = PathBuf::from(format!("/proc/{pid}"));
+    // It may be no child of this process, so its end is seen in /proc.
+    while proc.exists() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,33 @@
+//! The control plane's routes in the gateway's words.
+
+use std::time::Duration;
+
+use pillion_control::{RouteState, Routes};
+use pillion_gateway::protocol::{AppRoute, AppState, InstanceRoute, RouteTable};
+
+/// Requests wait this long for a first instance: as long as a revision has to become ready.
+const HOLD: Duration = Duration::from_secs(230);
+
+/// Translates; `generation` is the gateway's count.
+pub fn of(routes: &Routes, generation: u64) -> RouteTable {
+    let apps = routes.apps.iter().map(|route| AppRoute {
+        app: route.app.to_string(),
+        hosts: route.hosts.clone(),
+        state: match &route.state {
+            RouteState::Serving => AppState::Serving { hold_ms: HOLD.as_millis() as u64 },
+            RouteState::Down { reason, hint } => AppState::Down { reason: reason.clone(), hint: hint.clone() },
+            RouteState::Stopped => AppState::Stopped,
+        },
+        instances: route
+            .instances
+            .iter()
+            .map(|instance| InstanceRoute {
+                instance: instance.instance.to_string(),
+                gate: instance.gate.clone(),
+                port: instance.port,
+                draining: instance.draining,
+            })
+            .collect(),
+    });
+    RouteTable { generation, apps: apps.collect() }
+}
