@@ -37,6 +37,7 @@ pub struct Progress {
     start: Instant,
     last_millis: AtomicU64,
     done: AtomicBool,
+    failed: AtomicBool,
 }
 
 impl Progress {
@@ -52,6 +53,11 @@ impl Progress {
     pub fn is_done(&self) -> bool {
         self.done.load(Relaxed)
     }
+
+    /// Returns whether the client broke off or sent a malformed body.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Relaxed)
+    }
 }
 
 impl RequestBody {
@@ -60,7 +66,7 @@ impl RequestBody {
         if body.is_end_stream() {
             return (Self::Empty, None);
         }
-        let progress = Arc::new(Progress { start: Instant::now(), last_millis: AtomicU64::new(0), done: AtomicBool::new(false) });
+        let progress = Arc::new(Progress { start: Instant::now(), last_millis: AtomicU64::new(0), done: AtomicBool::new(false), failed: AtomicBool::new(false) });
         (Self::Streaming { body, progress: progress.clone() }, Some(progress))
     }
 }
@@ -77,6 +83,9 @@ impl Body for RequestBody {
                 progress.touch();
                 if body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
                     progress.done.store(true, Relaxed);
+                }
+                if matches!(frame, Some(Err(_))) {
+                    progress.failed.store(true, Relaxed);
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
             }

@@ -118,7 +118,12 @@ impl Way {
                             fresh_only = true;
                         }
                         None => {
-                            let page = Page::broken(self.app_name(), sentence(&failure));
+                            let page = match &progress {
+                                Some(progress) if progress.has_failed() => {
+                                    Page::bad_request("BodyInvalid", "The request's body broke off or is malformed.")
+                                }
+                                _ => Page::broken(self.app_name(), sentence(&failure)),
+                            };
                             return Err(self.refuse(page));
                         }
                     },

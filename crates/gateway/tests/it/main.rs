@@ -1,0 +1,12 @@
+//! The gateway's behaviour, on the real process with real sockets.
+
+#![allow(clippy::unwrap_used)]
+
+mod attacks;
+mod control;
+mod failing;
+mod forwarding;
+mod holding;
+mod rig;
+mod routing;
+mod upstream;
