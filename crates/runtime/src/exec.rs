@@ -85,15 +85,16 @@ fn c_strings(strings: &[String]) -> Result<Vec<CString>, std::ffi::NulError> {
 /// Gives every signal its default disposition and blocks none: `execve` keeps what is ignored or blocked, and Rust
 /// ignores SIGPIPE.
 fn reset_signals() {
-    // SAFETY: a zeroed sigaction is SIG_DFL with no flags; numbers that cannot be set are refused by the kernel.
-    // The process is single-threaded and about to exec.
-    unsafe {
-        let default: libc::sigaction = std::mem::zeroed();
-        for signal in 1..=libc::SIGRTMAX() {
-            libc::sigaction(signal, &default, std::ptr::null_mut());
-        }
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+    /// Bytes of the kernel's signal set: 64 signals.
+    const SET: usize = 8;
+    // All zero is SIG_DFL without flags, in the layout of every architecture.
+    let default = [0u64; 8];
+    let none = [0u64; 1];
+    for signal in 1..=64 {
+        // By raw call: libc refuses the two signals it uses itself, which may be ignored as well.
+        // SAFETY: the kernel reads a sigaction, which is shorter than the zeroes, and writes nothing.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &default, std::ptr::null_mut::<u64>(), SET) };
     }
+    // SAFETY: the kernel reads a signal set of the size given and writes nothing.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &none, std::ptr::null_mut::<u64>(), SET) };
 }

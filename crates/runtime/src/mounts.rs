@@ -95,20 +95,23 @@ impl Sources {
                 }
                 What::Tmpfs { size } => (tmpfs(size, stage.ids()).map_err(|e| refused(&path, e))?, FileType::Directory),
             };
+            // A file in a directory's place is told below, in words.
             let place = if kind == FileType::Directory {
-                tree::make_directory(root, &path, stage.ids())
+                tree::make_directory(root, &path, stage.ids()).or_else(|e| tree::open(root, &path, OFlags::PATH).map_err(|_| e))
             } else {
                 tree::make_file(root, &path, stage.ids())
             };
             let place = place.map_err(|e| refused(&path, format!("its place in the image cannot be made: {e}")))?;
-            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-            move_mount(mounted, "", place, "", flags).map_err(|e| {
-                let reason = match e {
-                    Errno::NOTDIR => "one side is a directory, the other a file".to_owned(),
-                    e => e.to_string(),
+            let there = fstat(&place).map(|s| FileType::from_raw_mode(s.st_mode)).map_err(|e| refused(&path, e))?;
+            if (kind == FileType::Directory) != (there == FileType::Directory) {
+                let reason = match there {
+                    FileType::Directory => "a file cannot be mounted over a directory of the image",
+                    _ => "a directory cannot be mounted over a file of the image",
                 };
-                refused(&path, reason)
-            })?;
+                return Err(refused(&path, reason));
+            }
+            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+            move_mount(mounted, "", place, "", flags).map_err(|e| refused(&path, e))?;
         }
         Ok(())
     }

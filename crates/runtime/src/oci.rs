@@ -94,7 +94,7 @@ fn describe(
     namespaces: &Namespaces,
     root: &Path,
 ) -> Result<Spec, OciSpecError> {
-    let caps: Capabilities = CAPABILITIES.iter().copied().collect();
+    let caps: Capabilities = CAPABILITIES.iter().map(|(capability, _)| *capability).collect();
     // Bounding for all; the rest is emptied by the kernel when a user other than root executes the program.
     let capabilities = LinuxCapabilitiesBuilder::default()
         .bounding(caps.clone())

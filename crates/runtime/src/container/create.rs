@@ -15,6 +15,7 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use libcontainer::{container::builder::ContainerBuilder, syscall::syscall::SyscallType};
@@ -37,7 +38,10 @@ pub(crate) fn role(_arguments: Vec<OsString>) -> ExitCode {
     let reply = match wire::receive::<CreateRequest>(&socket) {
         Ok((request, fds)) => match create(&socket, &request, fds) {
             Ok(pid) => Reply::Made { pid },
-            Err(fault) => Reply::Failed { fault },
+            Err(fault) => {
+                forget(&request);
+                Reply::Failed { fault }
+            }
         },
         Err(error) => Reply::Failed { fault: failed("reading the helper's job", error) },
     };
@@ -94,6 +98,13 @@ fn create(socket: &UnixStream, request: &CreateRequest, fds: Vec<OwnedFd>) -> Re
     let pid = built.pid().ok_or_else(|| failed("making the container", "no process was made"))?.as_raw();
     release(stage.state(), &container.name)?;
     Ok(pid)
+}
+
+/// Removes the cgroup of a container that was not made; if that fails, the sandbox's end removes it.
+fn forget(request: &CreateRequest) {
+    if let Ok(cgroup) = Cgroup::at(&request.sandbox.cgroup.join(&request.container.name)) {
+        let _ = cgroup.remove(Duration::from_millis(200));
+    }
 }
 
 /// Makes the container's cgroup: what it may use, and which devices.

@@ -109,7 +109,7 @@ fn confine(request: &ExecRequest, stdio: impl Iterator<Item = OwnedFd>) -> Resul
     rustix::process::chdir(if cwd.is_empty() { "/" } else { cwd })
         .map_err(|_| Fault::WorkingDirectoryMissing { path: cwd.to_owned() })?;
 
-    let kept = oci::CAPABILITIES.iter().fold(CapabilitySet::empty(), |set, c| set | CapabilitySet::from_bits_retain(1 << (*c as u8)));
+    let kept = oci::CAPABILITIES.iter().fold(CapabilitySet::empty(), |set, (_, capability)| set | *capability);
     for capability in CapabilitySet::all().difference(kept).iter() {
         match rustix::thread::remove_capability_from_bounding_set(capability) {
             Ok(()) | Err(rustix::io::Errno::INVAL) => {}

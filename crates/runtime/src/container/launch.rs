@@ -60,7 +60,7 @@ impl Launcher {
         fds.extend(stdio.iter().map(AsFd::as_fd));
         let (mut socket, running) = self.make("exec", &request, &fds, Facts::clone(facts)).await?;
         let _ = socket.write_all(&[GO]).await;
-        started(&mut socket, running).await
+        started(&mut socket, running).await.map_err(|(failure, _)| failure)
     }
 
     /// Runs a helper until it made a process and ended, so that the process is this one's child.
@@ -113,7 +113,15 @@ impl Created {
         let Created { mut socket, running } = self;
         // If the process is gone already, the answer says so.
         let _ = socket.write_all(&[GO]).await;
-        started(&mut socket, running).await
+        match started(&mut socket, running).await {
+            Ok(running) => Ok(running),
+            Err((failure, running)) => {
+                if let Err(error) = running.remove().await {
+                    tracing::warn!(%error, "a container that did not start left its cgroup behind");
+                }
+                Err(failure)
+            }
+        }
     }
 
     /// Gives up a container that was never started, and removes what it left.
@@ -126,7 +134,9 @@ impl Created {
 }
 
 /// Waits for the end of file that `execve` makes of the close-on-exec socket.
-async fn started(socket: &mut UnixStream, mut running: Running) -> Result<Running, StartError> {
+///
+/// On failure the process is reaped, and given back for what else it left.
+async fn started(socket: &mut UnixStream, mut running: Running) -> Result<Running, (StartError, Running)> {
     let failure = loop {
         match wire::receive_async(socket).await {
             Ok(None) => return Ok(running),
@@ -140,7 +150,7 @@ async fn started(socket: &mut UnixStream, mut running: Running) -> Result<Runnin
         }
     };
     reap(&running).await;
-    Err(failure)
+    Err((failure, running))
 }
 
 fn taken_apart(stdio: Stdio) -> (Option<super::TerminalSize>, Vec<OwnedFd>) {

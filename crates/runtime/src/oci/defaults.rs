@@ -1,22 +1,25 @@
 //! The confinement that every container gets, whatever its image wants.
 
 use libcontainer::oci_spec::runtime::Capability;
+use rustix::thread::CapabilitySet;
 
 /// Docker's default set less MKNOD: under a user namespace it would be useless, without one it would be an escape.
-pub(crate) const CAPABILITIES: &[Capability] = &[
-    Capability::AuditWrite,
-    Capability::Chown,
-    Capability::DacOverride,
-    Capability::Fowner,
-    Capability::Fsetid,
-    Capability::Kill,
-    Capability::NetBindService,
-    Capability::NetRaw,
-    Capability::Setfcap,
-    Capability::Setgid,
-    Capability::Setpcap,
-    Capability::Setuid,
-    Capability::SysChroot,
+///
+/// In OCI's names and in the kernel's.
+pub(crate) const CAPABILITIES: &[(Capability, CapabilitySet)] = &[
+    (Capability::AuditWrite, CapabilitySet::AUDIT_WRITE),
+    (Capability::Chown, CapabilitySet::CHOWN),
+    (Capability::DacOverride, CapabilitySet::DAC_OVERRIDE),
+    (Capability::Fowner, CapabilitySet::FOWNER),
+    (Capability::Fsetid, CapabilitySet::FSETID),
+    (Capability::Kill, CapabilitySet::KILL),
+    (Capability::NetBindService, CapabilitySet::NET_BIND_SERVICE),
+    (Capability::NetRaw, CapabilitySet::NET_RAW),
+    (Capability::Setfcap, CapabilitySet::SETFCAP),
+    (Capability::Setgid, CapabilitySet::SETGID),
+    (Capability::Setpcap, CapabilitySet::SETPCAP),
+    (Capability::Setuid, CapabilitySet::SETUID),
+    (Capability::SysChroot, CapabilitySet::SYS_CHROOT),
 ];
 
 /// What `/proc` and `/sys` would tell about the host, or let a guest do to it.

@@ -1,4 +1,4 @@
-//! Start, exit codes, signals, output.
+//! Start, exit codes, signals, output, restarts.
 
 use pillion_fault::Exit;
 
@@ -10,4 +10,77 @@ async fn a_container_prints_and_ends_with_its_exit_code() {
     let run = world.run_shell("echo hello; echo oops >&2; exit 7").await;
     assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("hello\n", "oops\n"));
     assert_eq!(run.exit, Exit::Code { code: 7 });
+}
+
+#[tokio::test]
+async fn a_signal_that_ends_a_container_is_told() {
+    let world = World::new();
+    let running = world.start(&world.container("a", &["sleep", "100"])).await;
+    running.kill(libc::SIGKILL).expect("a signal sent");
+    assert_eq!(running.wait().await.expect("an exit"), Exit::Signal { signal: libc::SIGKILL, core: false });
+    running.kill(libc::SIGTERM).expect("a signal to what is gone is no error");
+    running.remove().await.expect("nothing left");
+}
+
+#[tokio::test]
+async fn a_program_that_handles_a_signal_gets_it() {
+    let world = World::new();
+    let mut container = world.container("a", &["sh", "-c", "trap 'exit 9' TERM; touch /up; while :; do sleep 0.01; done"]);
+    container.env.push("X=1".into());
+    let running = world.start(&container).await;
+    let up = container.root.scratch.join("upper/up");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !up.exists() {
+        assert!(std::time::Instant::now() < deadline, "the program never came up");
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    running.kill(libc::SIGTERM).expect("a signal sent");
+    assert_eq!(running.wait().await.expect("an exit"), Exit::Code { code: 9 });
+    running.remove().await.expect("nothing left");
+}
+
+#[tokio::test]
+async fn what_a_container_wrote_is_there_after_a_restart_and_the_image_is_untouched() {
+    let world = World::new();
+    let container = world.container("a", &["sh", "-c", "cat /n 2>/dev/null; echo one >> /n"]);
+    assert_eq!(world.run(&container).await.stdout, "");
+    assert_eq!(world.run(&container).await.stdout, "one\n");
+    assert!(!world.image.join("n").exists());
+}
+
+#[tokio::test]
+async fn containers_of_one_sandbox_start_at_once_and_share_its_network() {
+    let world = World::new();
+    let containers: Vec<_> = (0..10).map(|_| world.shell("readlink /proc/self/ns/net /proc/self/ns/uts /proc/self/ns/ipc; hostname")).collect();
+    let runs = futures_join(containers.iter().map(|c| world.run(c))).await;
+    assert!(runs.iter().all(|run| run.stdout == runs[0].stdout && run.stdout.ends_with("box\n")), "{runs:?}");
+    let own = std::fs::read_link("/proc/self/ns/net").expect("a link");
+    assert!(!runs[0].stdout.contains(own.to_str().expect("text")));
+}
+
+/// Runs futures side by side on this thread.
+async fn futures_join<F: std::future::Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.map(|f| (Box::pin(f), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, output) in &mut futures {
+            if output.is_none() && let std::task::Poll::Ready(value) = future.as_mut().poll(context) {
+                *output = Some(value);
+            }
+        }
+        if futures.iter().all(|(_, output)| output.is_some()) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    futures.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+#[tokio::test]
+async fn a_container_sees_only_its_own_processes_and_mounts() {
+    let world = World::new();
+    let run = world.run_shell("echo $$; ls /proc | grep -c '^[0-9]'; grep -c pillion-ct /proc/self/mountinfo").await;
+    let lines: Vec<_> = run.stdout.lines().collect();
+    assert_eq!(lines[0], "1");
+    assert!(lines[1].parse::<u32>().expect("a number") <= 4, "{run:?}");
+    let host = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let root = world.dir.join("scratch");
+    assert!(!host.contains(root.to_str().expect("text")), "nothing of the container is mounted on the host");
 }
