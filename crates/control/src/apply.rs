@@ -4,10 +4,6 @@ use pillion_model::{ContainerName, RevisionNumber};
 use pillion_store::Etag;
 use serde::{Deserialize, Serialize};
 
-/// The text that stands for a stored secret wherever a definition is shown. Applied again, it keeps the stored value,
-/// so that what `show` printed can be applied unchanged.
-pub const REDACTED: &str = "***";
-
 /// How to apply.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApplyOptions {
@@ -71,17 +67,4 @@ impl std::fmt::Display for PreviewStep {
             PreviewStep::UpdateRecord { changed } => write!(f, "update {} (no container is touched)", changed.join(", ")),
         }
     }
-}
-
-/// One thing that is wrong with a definition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Problem {
-    /// Where, as a path of the app file: `containers.web.dependsOn`.
-    pub path: String,
-    /// What is wrong, one sentence.
-    pub message: String,
-    /// What to do about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
 }

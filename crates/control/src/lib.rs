@@ -1,15 +1,35 @@
 //! What makes apps so: apply, decide, reconcile, roll out, scale, diagnose. [`Control`] is the one door.
+//!
+//! ```text
+//! Control ──writes──▶ store ──change──▶ Reconciler ──asks──▶ decide (pure) ──steps──▶ engine
+//!    ▲                                       │                                          │
+//!    └────────── progress, routes ◀──────────┴──────────────── facts (watch) ◀──────────┘
+//! ```
 
 mod apply;
+mod applying;
+mod change;
+mod decide;
+mod diagnosis;
 mod error;
+mod following;
+mod memory;
+mod reconcile;
+mod record;
 mod rollout;
 mod route;
+mod routing;
 mod service;
+mod shared;
+mod steps;
 mod view;
+mod viewing;
 
 pub use apply::*;
 pub use error::*;
+pub use pillion_model::{Problem, REDACTED};
 pub use pillion_store::{Etag, Event};
+pub use reconcile::Reconciler;
 pub use rollout::*;
 pub use route::*;
 pub use service::*;

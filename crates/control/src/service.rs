@@ -4,12 +4,18 @@ use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration}
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use pillion_engine::{Credential, Engine, ExecRequest, ExecSession, LogLine};
-use pillion_model::{App, AppName, ContainerName, InstanceId, RevisionNumber};
-use pillion_store::{Etag, Event, Store};
+use pillion_engine::{Action, Credential, Engine, ExecRequest, ExecSession, LogLine, LogQuery, ObservedInstance};
+use pillion_fault::Diagnosis;
+use pillion_model::{App, AppName, ContainerName, ContainerPhase, InstanceId, InstancePhase, RevisionNumber};
+use pillion_store::{Batch, Document, Etag, Event, Expect, Kind, Store, StoreError};
 use tokio::sync::watch;
 
-use crate::{AppDocument, AppStatus, AppSummary, ApplyOptions, ApplyOutcome, ControlError, RolloutEvent, Routes};
+use crate::{
+    AppDocument, AppState, AppStatus, AppSummary, ApplyOptions, ApplyOutcome, ControlError, Reconciler, RolloutEvent, Routes, applying, decide, following,
+    record::{Intent, Record},
+    shared::{Shared, event},
+    viewing,
+};
 
 /// What the composition root decides.
 #[derive(Debug, Clone)]
@@ -55,125 +61,381 @@ pub struct LogSelection {
     pub tail: Option<usize>,
 }
 
+/// How long a stop or a deletion may take beyond the time to drain.
+const STOP_WITHIN: Duration = Duration::from_secs(120);
+/// How long a restarted instance may take to be ready before the next one is restarted all the same.
+const RESTART_WITHIN: Duration = Duration::from_secs(60);
+
 /// The one door to the control plane; cheap to clone.
 #[derive(Clone)]
 pub struct Control {
-    _inner: Arc<()>,
+    shared: Arc<Shared>,
 }
 
 impl Control {
     /// Makes the service and the task that does its work; the caller spawns [`Reconciler::run`].
+    ///
+    /// # Errors
+    /// None today; the signature leaves room for state that must be read first.
     pub async fn new(
-        _store: Store,
-        _engine: Arc<dyn Engine>,
-        _drainer: Arc<dyn Drainer>,
-        _settings: Settings,
+        store: Store,
+        engine: Arc<dyn Engine>,
+        drainer: Arc<dyn Drainer>,
+        settings: Settings,
     ) -> Result<(Control, Reconciler), ControlError> {
-        unimplemented!()
+        let shared = Arc::new(Shared {
+            store,
+            engine,
+            drainer,
+            settings,
+            routes: watch::Sender::default(),
+            pulls: watch::Sender::default(),
+            draining: watch::Sender::default(),
+            refusals: watch::Sender::default(),
+            began: std::time::Instant::now(),
+        });
+        Ok((Control { shared: shared.clone() }, Reconciler::new(shared)))
     }
 
     /// Asks an app to be as `definition` says; creates it if there is none of that name. Returns once it is stored: progress
     /// and ending come from [`Control::wait`]. A definition equal to what the app already is gives zero steps and no new
-    /// revision. `credentials` (by registry host) are kept, encrypted, with the app; those of hosts not given stay.
+    /// revision; equal to one that failed, it is tried again as a new revision. `credentials` (by registry host) are kept,
+    /// encrypted, with the app; those of hosts not given stay. A stopped app stays stopped.
     ///
     /// # Errors
     /// `Invalid` with every problem found, `Conflict`, `BeingDeleted`, `PortsExhausted`, `Store`.
     pub async fn apply(
         &self,
-        _definition: App,
-        _credentials: BTreeMap<String, Credential>,
-        _options: ApplyOptions,
+        definition: App,
+        credentials: BTreeMap<String, Credential>,
+        options: ApplyOptions,
     ) -> Result<ApplyOutcome, ControlError> {
-        unimplemented!()
+        applying::apply(&self.shared, definition, credentials, options).await
     }
 
     /// Follows a revision to its end: what is already known first, then news; see [`RolloutEvent`] for when it ends.
     ///
     /// # Errors
     /// `AppNotFound`, `RevisionNotFound`.
-    pub async fn wait(&self, _app: &AppName, _revision: RevisionNumber) -> Result<BoxStream<'static, RolloutEvent>, ControlError> {
-        unimplemented!()
+    pub async fn wait(&self, app: &AppName, revision: RevisionNumber) -> Result<BoxStream<'static, RolloutEvent>, ControlError> {
+        self.record(app).await?;
+        if self.shared.store.revision(app, revision).await?.is_none() {
+            return Err(ControlError::RevisionNotFound { app: app.clone(), revision });
+        }
+        Ok(following::rollout(self.shared.clone(), app.clone(), revision))
     }
 
     /// Lists all apps by name.
     pub async fn list(&self) -> Result<Vec<AppSummary>, ControlError> {
-        unimplemented!()
+        let mut all = Vec::new();
+        for document in self.shared.store.documents::<Record>(Kind::App).await? {
+            let Ok(app) = AppName::try_from(document.key.clone()) else { continue };
+            if let Some(summary) = viewing::summary(&self.shared, &app, &document).await? {
+                all.push(summary);
+            }
+        }
+        Ok(all)
     }
 
-    pub async fn show(&self, _app: &AppName) -> Result<AppDocument, ControlError> {
-        unimplemented!()
+    /// Gives the newest definition, whether it is current, on its way or failed.
+    pub async fn show(&self, app: &AppName) -> Result<AppDocument, ControlError> {
+        let document = self.record(app).await?;
+        viewing::document(&self.shared, app, &document).await
     }
 
-    pub async fn status(&self, _app: &AppName) -> Result<AppStatus, ControlError> {
-        unimplemented!()
+    pub async fn status(&self, app: &AppName) -> Result<AppStatus, ControlError> {
+        let document = self.record(app).await?;
+        viewing::status(&self.shared, app, &document).await
     }
 
-    /// Sets how many instances run, over the definition's own number until the next apply that changes that.
-    /// Returns once stored; `await_rest` waits.
-    pub async fn scale(&self, _app: &AppName, _instances: u32) -> Result<Etag, ControlError> {
-        unimplemented!()
+    /// Sets how many instances run, over the definition's own number until an apply changes that. Returns once stored;
+    /// [`Control::await_rest`] waits.
+    ///
+    /// # Errors
+    /// `ScaleOutOfRange`, `AppNotFound`, `BeingDeleted`.
+    pub async fn scale(&self, app: &AppName, instances: u32) -> Result<Etag, ControlError> {
+        let max = self.shared.settings.max_instances;
+        if !(1..=max).contains(&instances) {
+            return Err(ControlError::ScaleOutOfRange { asked: instances, max });
+        }
+        let text = format!("scaled to {instances} by request");
+        self.change(app, |record| {
+            let changed = record.scale != Some(instances);
+            record.scale = Some(instances);
+            changed.then(|| event(app, record.current, "scaled", text.clone()))
+        })
+        .await
     }
 
     /// Starts a stopped app (and returns once stored), or one container in each instance.
-    pub async fn start(&self, _app: &AppName, _container: Option<&ContainerName>) -> Result<(), ControlError> {
-        unimplemented!()
+    pub async fn start(&self, app: &AppName, container: Option<&ContainerName>) -> Result<(), ControlError> {
+        if let Some(container) = container {
+            return self.act(app, Some(container), Action::Start).await;
+        }
+        self.intend(app, Intent::Run, "startRequested", "started by request").await.map(drop)
     }
 
     /// Stops an app: drains, stops in order, stays stopped over reboots; returns when nothing of it runs. With a
     /// container: stops only that in each instance, until `start` or the instance's end.
-    pub async fn stop(&self, _app: &AppName, _container: Option<&ContainerName>) -> Result<(), ControlError> {
-        unimplemented!()
+    pub async fn stop(&self, app: &AppName, container: Option<&ContainerName>) -> Result<(), ControlError> {
+        if let Some(container) = container {
+            return self.act(app, Some(container), Action::Stop).await;
+        }
+        self.intend(app, Intent::Stop, "stopRequested", "stopped by request").await?;
+        self.until_nothing_runs(app).await
     }
 
     /// Restarts one container, or all, in each instance, one instance after another.
-    pub async fn restart(&self, _app: &AppName, _container: Option<&ContainerName>) -> Result<(), ControlError> {
-        unimplemented!()
+    pub async fn restart(&self, app: &AppName, container: Option<&ContainerName>) -> Result<(), ControlError> {
+        if matches!(self.record(app).await?.body.intent, Intent::Stop) {
+            return Err(ControlError::Stopped { app: app.clone() });
+        }
+        self.act(app, container, Action::Restart).await
     }
 
     /// Removes an app and everything it keeps; returns when it is gone.
-    pub async fn delete(&self, _app: &AppName, _if_match: Option<Etag>) -> Result<(), ControlError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// `AppNotFound`, `Conflict`, `NotInTime` (it goes on all the same).
+    pub async fn delete(&self, app: &AppName, if_match: Option<Etag>) -> Result<(), ControlError> {
+        let document = self.record(app).await?;
+        if let Some(expected) = if_match.filter(|expected| *expected != document.etag) {
+            return Err(ControlError::Conflict { app: app.clone(), expected, found: Some(document.etag) });
+        }
+        let mut changes = self.shared.store.changes();
+        self.change_any(app, |record| {
+            record.intent = Intent::Delete;
+            Some(event(app, record.current, "deleteRequested", "deletion was requested".into()))
+        })
+        .await?;
+        let within = self.shared.settings.drain_within + STOP_WITHIN;
+        let gone = async {
+            while self.shared.store.document::<Record>(Kind::App, app.as_str()).await?.is_some() {
+                if changes.changed().await.is_err() {
+                    return Err(StoreError::Closed);
+                }
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(within, gone).await {
+            Ok(gone) => Ok(gone?),
+            Err(_) => Err(ControlError::NotInTime { app: app.clone(), waited_s: within.as_secs() }),
+        }
     }
 
     /// Waits until the app is at rest: every wanted instance ready and none too many (or stopped, or failed).
-    pub async fn await_rest(&self, _app: &AppName, _within: Duration) -> Result<AppStatus, ControlError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// `NotInTime`.
+    pub async fn await_rest(&self, app: &AppName, within: Duration) -> Result<AppStatus, ControlError> {
+        let mut changes = self.shared.store.changes();
+        let mut facts = self.shared.engine.observe();
+        let mut draining = self.shared.draining.subscribe();
+        let rest = async {
+            loop {
+                let status = self.status(app).await?;
+                let settled = match status.state {
+                    AppState::Running => status.instances.len() == status.wanted as usize,
+                    AppState::Stopped | AppState::Failed => status.instances.is_empty() || status.current.is_some(),
+                    AppState::Starting | AppState::Updating | AppState::Degraded | AppState::Stopping | AppState::Deleting => false,
+                };
+                if settled {
+                    return Ok(status);
+                }
+                // All three keep what was not seen yet, so dropping a wait loses nothing.
+                tokio::select! {
+                    changed = changes.changed() => changed.map_err(|_| StoreError::Closed)?,
+                    changed = facts.changed() => changed.map_err(|_| StoreError::Closed)?,
+                    changed = draining.changed() => changed.map_err(|_| StoreError::Closed)?,
+                }
+            }
+        };
+        let late = || ControlError::NotInTime { app: app.clone(), waited_s: within.as_secs() };
+        tokio::time::timeout(within, rest).await.map_err(|_| late())?
     }
 
     /// Gives an app's events, oldest first; with `follow`, the stream then waits for more.
-    pub async fn events(&self, _app: &AppName, _follow: bool) -> Result<BoxStream<'static, Event>, ControlError> {
-        unimplemented!()
+    pub async fn events(&self, app: &AppName, follow: bool) -> Result<BoxStream<'static, Event>, ControlError> {
+        self.record(app).await?;
+        Ok(following::events(self.shared.clone(), app.clone(), follow))
     }
 
-    pub async fn logs(&self, _app: &AppName, _which: LogSelection) -> Result<BoxStream<'static, LogLine>, ControlError> {
-        unimplemented!()
+    /// Gives the lines that an app's containers printed.
+    ///
+    /// # Errors
+    /// `ContainerNotFound`, `AppNotFound`, what the engine says.
+    pub async fn logs(&self, app: &AppName, which: LogSelection) -> Result<BoxStream<'static, LogLine>, ControlError> {
+        let document = self.record(app).await?;
+        if let Some(container) = &which.container {
+            self.knows_container(app, &document, container).await?;
+        }
+        let query = LogQuery {
+            app: Some(app.clone()),
+            instance: which.instance,
+            container: which.container,
+            follow: which.follow,
+            since: which.since,
+            tail: which.tail,
+        };
+        self.shared.engine.logs(query).await.map_err(engine_error)
     }
 
     /// Runs a command in a container (main where none is named) of an instance (a ready one where none is named).
+    ///
+    /// # Errors
+    /// `NothingRuns`, `InstanceNotFound`, `ContainerNotFound`, what the engine says.
     pub async fn exec(
         &self,
-        _app: &AppName,
-        _instance: Option<&InstanceId>,
-        _container: Option<&ContainerName>,
-        _exec: ExecRequest,
+        app: &AppName,
+        instance: Option<&InstanceId>,
+        container: Option<&ContainerName>,
+        exec: ExecRequest,
     ) -> Result<ExecSession, ControlError> {
-        unimplemented!()
+        let document = self.record(app).await?;
+        let running = self.instances(app);
+        let chosen = match instance {
+            Some(id) => running.iter().find(|one| one.status.id == *id).ok_or_else(|| ControlError::InstanceNotFound { app: app.clone(), instance: id.clone() })?,
+            None => {
+                let wanted = document.body.current.unwrap_or(document.body.target);
+                running
+                    .iter()
+                    .filter(|one| decide::alive(one))
+                    .max_by_key(|one| (matches!(one.status.phase, InstancePhase::Ready), one.status.revision == wanted))
+                    .ok_or_else(|| ControlError::NothingRuns { app: app.clone() })?
+            }
+        };
+        let container = match container {
+            Some(container) => {
+                let known: Vec<_> = chosen.status.containers.iter().map(|status| status.name.to_string()).collect();
+                if !known.iter().any(|name| name == container.as_str()) {
+                    return Err(ControlError::ContainerNotFound { app: app.clone(), container: container.to_string(), known });
+                }
+                container.clone()
+            }
+            None => self.main_of(app, chosen.status.revision).await?,
+        };
+        self.shared.engine.exec(&chosen.status.id, container.as_str(), exec).await.map_err(engine_error)
     }
 
     /// The routes as of now; every change wakes the receiver.
     pub fn routes(&self) -> watch::Receiver<Arc<Routes>> {
-        unimplemented!()
+        self.shared.routes.subscribe()
+    }
+
+    async fn record(&self, app: &AppName) -> Result<Document<Record>, ControlError> {
+        let found = self.shared.store.document(Kind::App, app.as_str()).await?;
+        found.ok_or_else(|| ControlError::AppNotFound { app: app.clone() })
+    }
+
+    fn instances(&self, app: &AppName) -> Vec<ObservedInstance> {
+        self.shared.engine.observe().borrow().instances.values().filter(|one| one.app == *app).cloned().collect()
+    }
+
+    async fn main_of(&self, app: &AppName, revision: RevisionNumber) -> Result<ContainerName, ControlError> {
+        let found = self.shared.store.revision(app, revision).await?;
+        let main = found.and_then(|found| found.definition.containers.into_iter().find(|(_, container)| container.main));
+        main.map(|(name, _)| name).ok_or_else(|| ControlError::RevisionNotFound { app: app.clone(), revision })
+    }
+
+    async fn knows_container(&self, app: &AppName, document: &Document<Record>, container: &str) -> Result<(), ControlError> {
+        let mut known = Vec::new();
+        for revision in document.body.needed() {
+            if let Some(found) = self.shared.store.revision(app, revision).await? {
+                known.extend(found.definition.containers.keys().map(ToString::to_string).filter(|name| !known.contains(name)).collect::<Vec<_>>());
+            }
+        }
+        if known.iter().any(|name| name == container) {
+            return Ok(());
+        }
+        Err(ControlError::ContainerNotFound { app: app.clone(), container: container.to_owned(), known })
+    }
+
+    /// Acts on each instance, one after another; after a restart the next waits until this one is ready again.
+    async fn act(&self, app: &AppName, container: Option<&ContainerName>, action: Action) -> Result<(), ControlError> {
+        let document = self.record(app).await?;
+        if let Some(container) = container {
+            self.knows_container(app, &document, container.as_str()).await?;
+        }
+        let has = |one: &ObservedInstance| container.is_none_or(|name| one.status.containers.iter().any(|status| status.name == *name));
+        let running: Vec<_> = self.instances(app).into_iter().filter(|one| decide::alive(one) && has(one)).collect();
+        if running.is_empty() {
+            return Err(ControlError::NothingRuns { app: app.clone() });
+        }
+        for one in &running {
+            let id = &one.status.id;
+            let done = self.shared.engine.act(id, container.map(ContainerName::as_str), action).await;
+            done.map_err(engine_error)?;
+            if action == Action::Restart && running.len() > 1 {
+                self.ready_again(id, container).await;
+            }
+        }
+        let what = container.map_or_else(|| "all containers".to_owned(), |name| format!("container {name}"));
+        let verb = match action {
+            Action::Restart => "restartRequested",
+            Action::Stop => "stopRequested",
+            Action::Start => "startRequested",
+        };
+        let mut news = event(app, document.body.current, verb, format!("{what}: {action:?} by request").to_lowercase());
+        news.container = container.map(ToString::to_string);
+        self.shared.store.commit(Batch::new().event(news)).await?;
+        Ok(())
+    }
+
+    async fn ready_again(&self, id: &InstanceId, container: Option<&ContainerName>) {
+        let mut facts = self.shared.engine.observe();
+        let ready = facts.wait_for(|observed| {
+            observed.instances.get(id).is_none_or(|one| {
+                matches!(one.status.phase, InstancePhase::Ready)
+                    && one.status.containers.iter().filter(|status| container.is_none_or(|name| status.name == *name)).all(|status| {
+                        matches!(status.phase, ContainerPhase::Running { ready: true, .. } | ContainerPhase::Completed)
+                    })
+            })
+        });
+        // Whether it came back in time shows in the status; the others are still to be restarted.
+        drop(tokio::time::timeout(RESTART_WITHIN, ready).await);
+    }
+
+    async fn until_nothing_runs(&self, app: &AppName) -> Result<(), ControlError> {
+        let within = self.shared.settings.drain_within + STOP_WITHIN;
+        let mut facts = self.shared.engine.observe();
+        let nothing = facts.wait_for(|observed| observed.complete && observed.instances.values().all(|one| one.app != *app));
+        match tokio::time::timeout(within, nothing).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(ControlError::NotInTime { app: app.clone(), waited_s: within.as_secs() }),
+        }
+    }
+
+    async fn intend(&self, app: &AppName, intent: Intent, kind: &str, text: &str) -> Result<Etag, ControlError> {
+        self.change(app, |record| {
+            let changed = record.intent != intent;
+            record.intent = intent;
+            changed.then(|| event(app, record.current, kind, text.to_owned()))
+        })
+        .await
+    }
+
+    /// Changes the record of an app that is not being deleted; `change` returns the event to log, or none where nothing changes.
+    async fn change(&self, app: &AppName, change: impl Fn(&mut Record) -> Option<pillion_store::NewEvent>) -> Result<Etag, ControlError> {
+        if matches!(self.record(app).await?.body.intent, Intent::Delete) {
+            return Err(ControlError::BeingDeleted { app: app.clone() });
+        }
+        self.change_any(app, change).await
+    }
+
+    async fn change_any(&self, app: &AppName, change: impl Fn(&mut Record) -> Option<pillion_store::NewEvent>) -> Result<Etag, ControlError> {
+        loop {
+            let mut document = self.record(app).await?;
+            let Some(news) = change(&mut document.body) else { return Ok(document.etag) };
+            let batch = Batch::new().event(news).put(Kind::App, app.as_str(), &document.body, Expect::Version(document.etag));
+            match self.shared.store.commit(batch).await {
+                Ok(etag) => return Ok(etag.unwrap_or(document.etag)),
+                Err(StoreError::Conflict { .. }) => {}
+                Err(wrong) => return Err(wrong.into()),
+            }
+        }
     }
 }
 
-/// The task that makes apps so.
-pub struct Reconciler {
-    _inner: (),
-}
-
-impl Reconciler {
-    /// Runs until `stop` turns true, then lets steps under way finish (5 s at most). Instances go on running.
-    pub async fn run(self, _stop: watch::Receiver<bool>) {
-        unimplemented!()
-    }
+fn engine_error(diagnosis: Diagnosis) -> ControlError {
+    ControlError::Engine { diagnosis: Box::new(diagnosis) }
 }

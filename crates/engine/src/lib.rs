@@ -1,6 +1,7 @@
 //! What runs instances: the trait, its values, a scripted engine and the contract every engine passes.
 
 mod contract_values;
+pub mod scripted;
 
 use std::sync::Arc;
 

@@ -1,0 +1,163 @@
+//! Picks the most telling cause among all that was observed, and says which causes are certain.
+
+use pillion_engine::ObservedInstance;
+use pillion_fault::{Diagnosis, Fault};
+use pillion_model::{ContainerName, ContainerPhase, InstancePhase};
+
+/// Starts of one container that must fail in a row before a rollout is given up for a cause that might pass by itself.
+pub const FAILED_STARTS: u32 = 3;
+
+/// Returns true where trying again changes nothing: the definition, the image or the host must change first.
+pub fn certain(fault: &Fault) -> bool {
+    match fault {
+        Fault::ImageNameInvalid { .. }
+        | Fault::ImageNotFound { .. }
+        | Fault::ImageTagNotFound { .. }
+        | Fault::RegistryLoginRefused { .. }
+        | Fault::ImagePlatformMissing { .. }
+        | Fault::ImageDigestMismatch { .. }
+        | Fault::ImageLayerRefused { .. }
+        | Fault::ImageUnsupported { .. }
+        | Fault::CommandMissing { .. }
+        | Fault::CommandNotExecutable { .. }
+        | Fault::CommandWrongFormat { .. }
+        | Fault::InterpreterMissing { .. }
+        | Fault::LibraryMissing { .. }
+        | Fault::NoCommand { .. }
+        | Fault::WorkingDirectoryMissing { .. }
+        | Fault::UserUnknown { .. }
+        | Fault::MountFailed { .. }
+        | Fault::VolumeHidesFiles { .. }
+        | Fault::DependencyFailed { .. }
+        | Fault::SettingMissing { .. }
+        | Fault::HostUnsupported { .. }
+        | Fault::HostPathRefused { .. } => true,
+        Fault::RegistryUnreachable { .. }
+        | Fault::RegistryRateLimited { .. }
+        | Fault::RegistryTlsFailed { .. }
+        | Fault::DiskFull { .. }
+        | Fault::StartFailed { .. }
+        | Fault::Exited { .. }
+        | Fault::PidsLimit { .. }
+        | Fault::PortNeverOpened { .. }
+        | Fault::OtherPortOpened { .. }
+        | Fault::PortTaken { .. }
+        | Fault::ProbeStatus { .. }
+        | Fault::ProbeSlow { .. }
+        | Fault::ProbeRefused { .. }
+        | Fault::ProbeExec { .. }
+        | Fault::DependencyNeverReady { .. }
+        | Fault::ReadOnlyWrite { .. }
+        | Fault::NotReadyInTime { .. }
+        | Fault::SupervisorLost { .. }
+        | Fault::Internal { .. } => false,
+    }
+}
+
+/// How much a fault tells: a cause outranks the symptom it has elsewhere. Higher tells more.
+fn weight(fault: &Fault) -> u8 {
+    match fault {
+        Fault::NotReadyInTime { .. } => 0,
+        Fault::SupervisorLost { .. } => 1,
+        // Somebody else is to blame.
+        Fault::DependencyNeverReady { .. } | Fault::DependencyFailed { .. } => 2,
+        Fault::Internal { .. } | Fault::StartFailed { .. } => 3,
+        Fault::PortNeverOpened { .. } | Fault::ProbeRefused { .. } => 4,
+        Fault::ProbeSlow { .. } | Fault::ProbeStatus { .. } | Fault::ProbeExec { .. } => 5,
+        Fault::Exited { .. } => 6,
+        Fault::OtherPortOpened { .. } | Fault::PortTaken { .. } | Fault::PidsLimit { .. } | Fault::ReadOnlyWrite { .. } => 7,
+        Fault::ImageNameInvalid { .. }
+        | Fault::ImageNotFound { .. }
+        | Fault::ImageTagNotFound { .. }
+        | Fault::RegistryUnreachable { .. }
+        | Fault::RegistryRateLimited { .. }
+        | Fault::RegistryLoginRefused { .. }
+        | Fault::RegistryTlsFailed { .. }
+        | Fault::ImagePlatformMissing { .. }
+        | Fault::ImageDigestMismatch { .. }
+        | Fault::ImageLayerRefused { .. }
+        | Fault::ImageUnsupported { .. }
+        | Fault::DiskFull { .. }
+        | Fault::CommandMissing { .. }
+        | Fault::CommandNotExecutable { .. }
+        | Fault::CommandWrongFormat { .. }
+        | Fault::InterpreterMissing { .. }
+        | Fault::LibraryMissing { .. }
+        | Fault::NoCommand { .. }
+        | Fault::WorkingDirectoryMissing { .. }
+        | Fault::UserUnknown { .. }
+        | Fault::MountFailed { .. }
+        | Fault::VolumeHidesFiles { .. }
+        | Fault::SettingMissing { .. }
+        | Fault::HostUnsupported { .. }
+        | Fault::HostPathRefused { .. } => 8,
+    }
+}
+
+/// Returns the most telling of some; of equals the newest, which comes last.
+pub fn most_telling(found: impl IntoIterator<Item = Diagnosis>) -> Option<Diagnosis> {
+    found.into_iter().max_by_key(|diagnosis| weight(&diagnosis.fault))
+}
+
+/// Returns everything that is known to be wrong with an instance now.
+pub fn complaints(seen: &ObservedInstance) -> Vec<Diagnosis> {
+    let mut found = seen.diagnoses.clone();
+    for status in &seen.status.containers {
+        match &status.phase {
+            ContainerPhase::BackOff { last, .. } | ContainerPhase::Failed { last } => found.push((**last).clone()),
+            ContainerPhase::Waiting { .. }
+            | ContainerPhase::Starting
+            | ContainerPhase::Running { .. }
+            | ContainerPhase::Completed
+            | ContainerPhase::Stopped => {}
+        }
+    }
+    if let InstancePhase::Failed { diagnosis } = &seen.status.phase {
+        found.push((**diagnosis).clone());
+    }
+    found
+}
+
+/// Returns why waiting longer for this instance is pointless, if it is: a container that ended for good, one that ended
+/// for a certain cause, or one whose last [`FAILED_STARTS`] starts failed. `only` narrows it to some containers.
+pub fn hopeless(seen: &ObservedInstance, only: Option<&[ContainerName]>) -> Option<Diagnosis> {
+    if let InstancePhase::Failed { diagnosis } = &seen.status.phase
+        && !matches!(diagnosis.fault, Fault::SupervisorLost { .. })
+    {
+        return most_telling(complaints(seen));
+    }
+    let found = seen.status.containers.iter().filter(|status| only.is_none_or(|names| names.contains(&status.name))).filter_map(|status| {
+        match &status.phase {
+            ContainerPhase::Failed { last } => Some((**last).clone()),
+            ContainerPhase::BackOff { last, .. } if certain(&last.fault) || status.restarts + 1 >= FAILED_STARTS => Some((**last).clone()),
+            ContainerPhase::BackOff { .. }
+            | ContainerPhase::Waiting { .. }
+            | ContainerPhase::Starting
+            | ContainerPhase::Running { .. }
+            | ContainerPhase::Completed
+            | ContainerPhase::Stopped => None,
+        }
+    });
+    // A container's newest diagnosis may say more than how it ended: "wants port 6379, `cache` has it".
+    let found: Vec<_> = found.collect();
+    let names: Vec<_> = found.iter().filter_map(|diagnosis| diagnosis.container.clone()).collect();
+    if found.is_empty() {
+        return None;
+    }
+    let more = seen.diagnoses.iter().filter(|diagnosis| diagnosis.container.as_ref().is_some_and(|name| names.contains(name))).cloned();
+    most_telling(found.into_iter().chain(more))
+}
+
+/// Returns true where every container asked about does what it is there for, and main takes traffic.
+pub fn proven(seen: &ObservedInstance, only: Option<&[ContainerName]>) -> bool {
+    matches!(seen.status.phase, InstancePhase::Ready)
+        && seen.status.containers.iter().filter(|status| only.is_none_or(|names| names.contains(&status.name))).all(|status| match status.phase {
+            ContainerPhase::Running { ready, .. } => ready,
+            ContainerPhase::Completed => true,
+            ContainerPhase::Waiting { .. }
+            | ContainerPhase::Starting
+            | ContainerPhase::BackOff { .. }
+            | ContainerPhase::Failed { .. }
+            | ContainerPhase::Stopped => false,
+        })
+}

@@ -1,0 +1,374 @@
+//! The task that makes apps so: it looks, asks [`decide`], and sees to the steps. It holds no policy.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
+
+use pillion_engine::Observed;
+use pillion_fault::{Diagnosis, Fault};
+use pillion_model::{App, AppName, InstanceId, RevisionNumber};
+use pillion_store::{Batch, Kind, NewEvent, Outcome, Revision, StoreError};
+use tokio::{
+    sync::watch,
+    task::{Id, JoinError, JoinSet},
+    time::Instant,
+};
+
+use crate::{
+    Routes,
+    decide::{Because, Desired, Step, Target, decide},
+    memory::{Key, Memory},
+    record::Record,
+    routing::{Facts, orphans, route},
+    shared::{Shared, chance, fresh_id},
+    steps,
+};
+
+/// The task that makes apps so. One runs beside each [`crate::Control`].
+pub struct Reconciler {
+    shared: Arc<Shared>,
+    apps: BTreeMap<AppName, Known>,
+    work: JoinSet<Result<(), Diagnosis>>,
+    names: HashMap<Id, (AppName, Key)>,
+    /// Instances of no app, being removed.
+    orphaned: BTreeSet<InstanceId>,
+    /// When the store could not be read or written, it is tried again after this.
+    store_failures: u32,
+}
+
+/// What is known of one app.
+struct Known {
+    record: Record,
+    revisions: BTreeMap<RevisionNumber, Stored>,
+    memory: Memory,
+}
+
+#[derive(Clone)]
+pub(crate) struct Stored {
+    pub(crate) definition: Arc<App>,
+    pub(crate) images: Option<BTreeMap<pillion_model::ContainerName, String>>,
+    pub(crate) outcome: Outcome,
+}
+
+impl Reconciler {
+    pub(crate) fn new(shared: Arc<Shared>) -> Reconciler {
+        Reconciler { shared, apps: BTreeMap::new(), work: JoinSet::new(), names: HashMap::new(), orphaned: BTreeSet::new(), store_failures: 0 }
+    }
+
+    /// Runs until `stop` turns true (or its sender is gone), then lets steps under way finish for 5 s at most. Instances go on running.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut changes = self.shared.store.changes();
+        let mut facts = self.shared.engine.observe();
+        let mut reload = true;
+        loop {
+            changes.mark_unchanged();
+            if reload {
+                match self.reload().await {
+                    Ok(()) => (self.store_failures, reload) = (0, false),
+                    Err(wrong) => {
+                        self.store_failures += 1;
+                        tracing::error!(error = &wrong as &dyn std::error::Error, "cannot read the state; trying again");
+                    }
+                }
+            }
+            let observed = facts.borrow_and_update().clone();
+            let wake_at = self.pass(&observed).await;
+            let pause = match (wake_at, self.store_failures) {
+                (_, failures @ 1..) => Duration::from_millis(100 << failures.min(6)),
+                (Some(at), 0) => Duration::from_millis(at.saturating_sub(self.shared.now()).max(1)),
+                (None, 0) => Duration::from_secs(3600),
+            };
+            // Every arm is cancel-safe: watch receivers keep what they have not shown, a JoinSet keeps its tasks.
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                changed = changes.changed() => {
+                    if changed.is_err() { break }
+                    reload = true;
+                }
+                changed = facts.changed() => if changed.is_err() { break },
+                Some(done) = self.work.join_next_with_id() => self.finish(done),
+                () = tokio::time::sleep(pause) => {}
+            }
+            while let Some(done) = self.work.try_join_next_with_id() {
+                self.finish(done);
+            }
+        }
+        self.wind_up().await;
+    }
+
+    async fn wind_up(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while let Ok(Some(_)) = tokio::time::timeout_at(deadline, self.work.join_next()).await {}
+        if !self.work.is_empty() {
+            tracing::warn!(steps = self.work.len(), "steps were cut off; the next start goes on with them");
+        }
+        self.work.shutdown().await;
+    }
+
+    /// Reads what changed in the store.
+    async fn reload(&mut self) -> Result<(), StoreError> {
+        let documents = self.shared.store.documents::<Record>(Kind::App).await?;
+        let mut apps = BTreeMap::new();
+        for document in documents {
+            let Ok(app) = AppName::try_from(document.key) else { continue };
+            let revisions = self.shared.store.revisions(&app).await?;
+            let former = self.apps.remove(&app);
+            let mut kept = former.as_ref().map(|known| known.revisions.clone()).unwrap_or_default();
+            let memory = former.map(|known| known.memory).unwrap_or_default();
+            let revisions = revisions.into_iter().map(|revision| {
+                let number = revision.number;
+                (number, Stored::of(revision, kept.remove(&number)))
+            });
+            apps.insert(app, Known { record: document.body, revisions: revisions.collect(), memory });
+        }
+        self.apps = apps;
+        Ok(())
+    }
+
+    /// Looks at every app once and starts the steps that are due; returns when to look again at the latest.
+    async fn pass(&mut self, observed: &Arc<Observed>) -> Option<u64> {
+        let now = self.shared.now();
+        self.store_events(observed).await;
+        let mut wake_at: Option<u64> = None;
+        let mut drains = Vec::new();
+        let names: Vec<_> = self.apps.keys().cloned().collect();
+        for app in names {
+            let Some(known) = self.apps.get_mut(&app) else { continue };
+            let desired = known.desired();
+            known.memory.look(&app, &desired, observed, now, chance());
+            let decision = decide(&desired, &known.memory.seen(&app, observed), now);
+            let due = decision.steps.into_iter().filter_map(|step| self.begin(&app, &desired, observed, step, now, &mut drains)).min();
+            wake_at = [wake_at, decision.wake_at, due].into_iter().flatten().min();
+        }
+        self.remove_orphans(observed);
+        let generation = self.publish(observed);
+        for (app, instance) in drains {
+            self.spawn(&app, Key::Drain(instance.clone()), steps::drain(self.shared.clone(), instance, generation));
+        }
+        wake_at
+    }
+
+    /// Starts one step unless it is under way; returns when it may be tried again if it waits for that.
+    fn begin(&mut self, app: &AppName, desired: &Desired, observed: &Observed, step: Step, now: u64, drains: &mut Vec<(AppName, InstanceId)>) -> Option<u64> {
+        let shared = self.shared.clone();
+        let known = self.apps.get_mut(app)?;
+        let key = match &step {
+            Step::Prepare { revision } => Some(Key::Prepare(*revision)),
+            Step::UpdateInPlace { instance, .. } | Step::RollBackInPlace { instance, .. } => Some(Key::Update(instance.clone())),
+            Step::Drain { instance } => Some(Key::Drain(instance.clone())),
+            Step::StopInstance { instance, .. } => Some(Key::Stop(instance.clone())),
+            Step::Promote { revision } | Step::FailRevision { revision, .. } => Some(Key::Verdict(*revision)),
+            Step::Forget => Some(Key::Forget),
+            Step::StartInstances { .. } => None,
+        };
+        if let Some(key) = &key
+            && let Err(until) = known.memory.may(key, now)
+        {
+            return until;
+        }
+        tracing::debug!(%app, ?step, "step");
+        match (step, key) {
+            (Step::StartInstances { revision, count }, _) => {
+                let stored = known.revisions.get(&revision)?.clone();
+                for _ in 0..count {
+                    let id = match fresh_id(app, revision) {
+                        Ok(id) => id,
+                        Err(wrong) => {
+                            tracing::error!(%app, fault = %wrong.fault, "cannot start an instance");
+                            return Some(now + 1000);
+                        }
+                    };
+                    let known = self.apps.get_mut(app)?;
+                    let place = known.memory.starts(&id, revision);
+                    let start = steps::start(shared.clone(), id.clone(), revision, place, stored.clone());
+                    self.spawn(app, Key::Start(id), start);
+                }
+            }
+            (Step::UpdateInPlace { instance, revision, .. } | Step::RollBackInPlace { instance, revision }, Some(key)) => {
+                let stored = known.revisions.get(&revision)?.clone();
+                let place = known.memory.updates(&instance, revision);
+                self.spawn(app, key, steps::update(shared, instance, revision, place, stored));
+            }
+            (Step::Prepare { revision }, Some(key)) => {
+                let stored = known.revisions.get(&revision)?.clone();
+                let current = known.record.current.and_then(|current| known.revisions.get(&current)).cloned();
+                let hosts = known.record.registries.clone();
+                self.spawn(app, key, steps::prepare(shared, app.clone(), revision, stored, current, hosts));
+            }
+            (Step::Drain { instance }, Some(key)) => {
+                known.memory.draining.insert(instance.clone());
+                known.memory.underway.insert(key);
+                drains.push((app.clone(), instance));
+            }
+            (Step::StopInstance { instance, because }, Some(key)) => {
+                known.memory.stops(&instance);
+                let revision = observed.instances.get(&instance).map(|one| one.status.revision);
+                if let (Because::InstanceFailed, Some(revision)) = (because, revision) {
+                    known.memory.broke(revision, desired, now, chance());
+                }
+                self.spawn(app, key, steps::stop(shared, app.clone(), instance, revision, because));
+            }
+            (Step::Promote { revision }, Some(key)) => self.spawn(app, key, steps::promote(shared, app.clone(), revision)),
+            (Step::FailRevision { revision, diagnosis }, Some(key)) => self.spawn(app, key, steps::fail(shared, app.clone(), revision, *diagnosis)),
+            (Step::Forget, Some(key)) => self.spawn(app, key, steps::forget(shared, app.clone())),
+            (_, None) => {}
+        }
+        None
+    }
+
+    fn spawn(&mut self, app: &AppName, key: Key, step: impl Future<Output = Result<(), Diagnosis>> + Send + 'static) {
+        if let Some(known) = self.apps.get_mut(app) {
+            known.memory.underway.insert(key.clone());
+        }
+        let id = self.work.spawn(step).id();
+        self.names.insert(id, (app.clone(), key));
+    }
+
+    fn finish(&mut self, done: Result<(Id, Result<(), Diagnosis>), JoinError>) {
+        let (id, result) = match done {
+            Ok(done) => done,
+            Err(broken) => (broken.id(), Err(Memory::lost(&format!("a step broke: {broken}")))),
+        };
+        let Some((app, key)) = self.names.remove(&id) else { return };
+        if let Err(diagnosis) = &result {
+            tracing::warn!(%app, step = ?key, fault = %diagnosis.fault, "a step failed");
+        }
+        if let Key::Stop(instance) = &key {
+            self.orphaned.remove(instance);
+        }
+        let now = self.shared.now();
+        if let Some(known) = self.apps.get_mut(&app) {
+            known.memory.done(key, result, now, chance());
+        }
+    }
+
+    /// Instances whose app is gone: a crash came between the record's end and theirs, or the state was replaced.
+    fn remove_orphans(&mut self, observed: &Observed) {
+        if self.store_failures > 0 {
+            return;
+        }
+        let found: Vec<_> = orphans(observed, |app| self.apps.contains_key(app)).map(|one| (one.app.clone(), one.status.id.clone())).collect();
+        for (app, instance) in found {
+            if self.orphaned.insert(instance.clone()) {
+                tracing::warn!(%app, %instance, "removing an instance of an app that is not there");
+                let (engine, id) = (self.shared.engine.clone(), instance.clone());
+                self.spawn(&app, Key::Stop(instance), async move { engine.stop(&id).await });
+            }
+        }
+    }
+
+    /// Writes what instances report into the event log, each event once.
+    async fn store_events(&mut self, observed: &Observed) {
+        let mut batch = Batch::new();
+        let mut latest = Vec::new();
+        for (id, one) in &observed.instances {
+            let Some(known) = self.apps.get(&one.app) else { continue };
+            let stored = known.memory.events_stored.get(id).copied().unwrap_or(0);
+            for event in one.events.iter().filter(|event| event.serial > stored) {
+                batch = batch.event(NewEvent {
+                    at_ms: event.at_ms,
+                    app: one.app.clone(),
+                    revision: Some(one.status.revision),
+                    instance: Some(id.clone()),
+                    container: event.container.clone(),
+                    kind: event.kind.clone(),
+                    text: event.text.clone(),
+                    source: Some(event.serial),
+                });
+            }
+            if let Some(last) = one.events.last().filter(|last| last.serial > stored) {
+                latest.push((one.app.clone(), id.clone(), last.serial));
+            }
+        }
+        if batch.is_empty() {
+            return;
+        }
+        // Not kept: instances keep theirs, so the next look tries again.
+        if let Err(wrong) = self.shared.store.commit(batch).await {
+            tracing::warn!(error = &wrong as &dyn std::error::Error, "cannot write events");
+            return;
+        }
+        for (app, id, serial) in latest {
+            if let Some(known) = self.apps.get_mut(&app) {
+                known.memory.events_stored.insert(id, serial);
+            }
+        }
+    }
+
+    /// Publishes routes and what `status` shows of the executor's knowledge; returns the routes' generation.
+    fn publish(&mut self, observed: &Observed) -> u64 {
+        let mut apps = Vec::new();
+        let (mut draining, mut refusals) = (BTreeSet::new(), BTreeMap::new());
+        for (app, known) in &self.apps {
+            draining.extend(known.memory.draining.iter().cloned());
+            if let Some(diagnosis) = &known.memory.start_refused {
+                refusals.insert(app.clone(), diagnosis.clone());
+            }
+            let shown = known.record.current.unwrap_or(known.record.target);
+            let Some(stored) = known.revisions.get(&shown) else { continue };
+            let down = match (&stored.outcome, &known.memory.start_refused) {
+                (Outcome::Failed { diagnosis }, _) => Some(told(diagnosis)),
+                (Outcome::Pending | Outcome::Ready | Outcome::Superseded { .. }, refused) => refused.as_ref().map(told),
+            };
+            let facts = Facts { app, port: known.record.port, definition: &stored.definition, down };
+            apps.push(route(&facts, &known.desired(), &known.memory.seen(app, observed)));
+        }
+        self.shared.draining.send_if_modified(|old| replace(old, draining));
+        self.shared.refusals.send_if_modified(|old| replace(old, refusals));
+        self.shared.routes.send_if_modified(|old| {
+            let changed = old.apps != apps;
+            if changed {
+                *old = Arc::new(Routes { generation: old.generation + 1, apps });
+            }
+            changed
+        });
+        self.shared.routes.borrow().generation
+    }
+}
+
+impl Known {
+    fn desired(&self) -> Desired {
+        let target = self.revisions.get(&self.record.target);
+        let newest = target.or_else(|| self.record.current.and_then(|current| self.revisions.get(&current)));
+        let pending = target.filter(|stored| Some(self.record.target) != self.record.current && stored.outcome == Outcome::Pending);
+        // A failed definition's number of instances does not count.
+        let counted = match (target.map(|stored| &stored.outcome), self.record.current) {
+            (Some(Outcome::Failed { .. }), Some(current)) => self.revisions.get(&current).or(newest),
+            (Some(_) | None, _) => newest,
+        };
+        Desired {
+            intent: self.record.intent,
+            scale: self.record.scale.or(counted.map(|stored| stored.definition.scale)).unwrap_or(1),
+            current: self.record.current,
+            target: pending.map(|stored| Target {
+                revision: self.record.target,
+                prepared: stored.images.is_some(),
+                ready_within_ms: stored.definition.ready_within.saturating_mul(1000),
+            }),
+            definitions: self.revisions.iter().map(|(number, stored)| (*number, stored.definition.clone())).collect(),
+        }
+    }
+}
+
+impl Stored {
+    /// Keeps the definition that is in memory already: it never changes.
+    fn of(revision: Revision, known: Option<Stored>) -> Stored {
+        let definition = known.map_or_else(|| Arc::new(revision.definition), |known| known.definition);
+        Stored { definition, images: revision.images, outcome: revision.outcome }
+    }
+}
+
+fn told(diagnosis: &Diagnosis) -> (String, Option<String>) {
+    let fault: &Fault = &diagnosis.fault;
+    let who = diagnosis.container.as_deref().map(|name| format!("container {name}: ")).unwrap_or_default();
+    (format!("{who}{fault}"), fault.hint())
+}
+
+fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
+    let changed = *old != new;
+    *old = new;
+    changed
+}

@@ -1,0 +1,42 @@
+//! The record of one app: what is wanted of it and how far that has come. One document in the store.
+
+use pillion_model::RevisionNumber;
+use serde::{Deserialize, Serialize};
+
+/// What the owner wants of the app as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Intent {
+    Run,
+    Stop,
+    /// Everything is to go, the record last; a crash in the middle goes on from here.
+    Delete,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    pub intent: Intent,
+    /// Over the definition's own number; see [`crate::Control::scale`].
+    pub scale: Option<u32>,
+    /// The revision that proved itself and takes the traffic.
+    pub current: Option<RevisionNumber>,
+    /// The revision asked for last. Whether it is on its way or has failed stands in its outcome.
+    pub target: RevisionNumber,
+    /// The highest number given so far.
+    pub newest: RevisionNumber,
+    /// The loopback port that is the app's own.
+    pub port: u16,
+    /// Registry hosts whose credentials are among the app's secrets.
+    #[serde(default)]
+    pub registries: Vec<String>,
+}
+
+impl Record {
+    /// Returns every revision that something still needs.
+    pub fn needed(&self) -> Vec<RevisionNumber> {
+        let mut needed: Vec<_> = self.current.into_iter().chain([self.target]).collect();
+        needed.dedup();
+        needed
+    }
+}

@@ -1,0 +1,67 @@
+//! Computes one app's route from what is wanted and what is seen.
+
+use pillion_engine::Observed;
+use pillion_model::{App, AppName, InstancePhase};
+
+use crate::{
+    AppRoute, InstanceRoute, RouteState,
+    decide::{Desired, Seen, serves},
+    diagnosis::{complaints, hopeless, most_telling},
+    record::Intent,
+};
+
+/// What the route needs beyond what `decide` needs.
+pub(crate) struct Facts<'a> {
+    pub(crate) app: &'a AppName,
+    pub(crate) port: u16,
+    /// The definition in force for host names.
+    pub(crate) definition: &'a App,
+    /// Why nothing can come: the first revision failed, or starts are refused.
+    pub(crate) down: Option<(String, Option<String>)>,
+}
+
+pub(crate) fn route(facts: &Facts<'_>, desired: &Desired, seen: &Seen<'_>) -> AppRoute {
+    let own = format!("{}.localhost", facts.app);
+    let others = facts.definition.hosts.iter().map(|host| host.to_ascii_lowercase()).filter(|host| *host != own);
+    let hosts: Vec<_> = [own.clone()].into_iter().chain(others).collect();
+    let mut instances = Vec::new();
+    for one in &seen.instances {
+        let draining = seen.draining.contains(&one.status.id) || seen.drained.contains(&one.status.id);
+        let ready = matches!(one.status.phase, InstancePhase::Ready);
+        // An instance that drains stays in the table, whatever its phase: requests may be under way.
+        let listed = draining || (ready && serves(desired, one.status.revision));
+        if let (true, Some(gate), Some(port)) = (listed, &one.gate, one.status.port) {
+            instances.push(InstanceRoute { instance: one.status.id.clone(), gate: gate.clone(), port, draining });
+        }
+    }
+    let serving = instances.iter().any(|one| !one.draining);
+    let state = match desired.intent {
+        Intent::Stop | Intent::Delete => RouteState::Stopped,
+        Intent::Run if serving => RouteState::Serving,
+        Intent::Run => match down(facts, desired, seen) {
+            Some((reason, hint)) => RouteState::Down { reason, hint },
+            None => RouteState::Serving,
+        },
+    };
+    AppRoute { app: facts.app.clone(), hosts, port: facts.port, state, instances }
+}
+
+/// Nothing is ready: says why nothing will be, or none where something may still come.
+fn down(facts: &Facts<'_>, desired: &Desired, seen: &Seen<'_>) -> Option<(String, Option<String>)> {
+    if desired.current.is_none() && desired.target.is_none() {
+        return Some(facts.down.clone().unwrap_or_else(|| ("its first revision failed".into(), None)));
+    }
+    let serving: Vec<_> = seen.instances.iter().filter(|one| serves(desired, one.status.revision)).collect();
+    let hopeless_all = !serving.is_empty() && serving.iter().all(|one| hopeless(one, None).is_some());
+    if hopeless_all {
+        let found = most_telling(serving.iter().flat_map(|one| complaints(one)))?;
+        let who = found.container.as_deref().map(|name| format!("container {name}: ")).unwrap_or_default();
+        return Some((format!("{who}{}", found.fault), found.fault.hint()));
+    }
+    if serving.is_empty() { facts.down.clone() } else { None }
+}
+
+/// Returns the instances that belong to no app of ours.
+pub(crate) fn orphans<'a>(observed: &'a Observed, known: impl Fn(&AppName) -> bool + 'a) -> impl Iterator<Item = &'a pillion_engine::ObservedInstance> {
+    observed.instances.values().filter(move |one| observed.complete && !known(&one.app))
+}

@@ -1,0 +1,5 @@
+//! The control plane against the scripted engine: a real store, the real loop, instances that do as they are told.
+
+mod lifecycle;
+mod rolling;
+mod world;
