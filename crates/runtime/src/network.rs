@@ -82,6 +82,17 @@ pub fn has_rules(bridge: &str) -> Result<bool, NetworkError> {
     rules::exist(bridge).context(|| format!("look for the packet filter rules of bridge {bridge}"))
 }
 
+/// Whether the host forwards IPv4 for every link that routes lead to.
+pub fn forwarding() -> io::Result<bool> {
+    for link in routed_links()? {
+        let file = format!("/proc/sys/net/ipv4/conf/{link}/forwarding");
+        if fs::read_to_string(file).is_ok_and(|state| state.trim() != "1") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Connects the network namespace `netns` to its bridge; the caller is in the host's namespace.
 pub(crate) fn attach(spec: &NetworkSpec, netns: BorrowedFd<'_>) -> Result<(), NetworkError> {
     let NetworkSpec::Bridged { bridge, address, .. } = spec else { return Ok(()) };

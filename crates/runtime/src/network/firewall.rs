@@ -7,7 +7,10 @@ use std::{fs, io, os::fd::{AsRawFd, OwnedFd}};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-use super::netlink::{Message, Socket, attributes};
+use super::{
+    link,
+    netlink::{Message, Socket, attributes},
+};
 
 const GETCHAIN: u16 = (10 << 8) | 4;
 const GETRULE: u16 = (10 << 8) | 7;
@@ -43,7 +46,8 @@ pub fn foreign_firewall(bridge: &str) -> io::Result<Option<ForeignFirewall>> {
     if legacy_forward_drops(bridge)? {
         let place = "chain FORWARD of table filter (iptables-legacy)".to_owned();
         let chain = Chain { name: "FORWARD".into(), table: "filter".into(), family: NFPROTO_IPV4, ..Chain::default() };
-        let mut found = finding(legacy_owner(), place, &chain, bridge);
+        let owner = if link::exists("docker0")? { Owner::Docker } else { Owner::Unknown };
+        let mut found = finding(owner, place, &chain, bridge);
         found.fix = found.fix.replace("iptables ", "iptables-legacy ");
         return Ok(Some(found));
     }
@@ -110,10 +114,6 @@ fn owner(chains: &[Chain]) -> Owner {
     }
 }
 
-fn legacy_owner() -> Owner {
-    if fs::exists("/sys/class/net/docker0").unwrap_or(false) { Owner::Docker } else { Owner::Unknown }
-}
-
 fn chains() -> io::Result<Vec<Chain>> {
     let replies = match Socket::netfilter()?.dump(Message::new(GETCHAIN, 0, &[NFPROTO_UNSPEC, 0, 0, 0])) {
         // A kernel without nf_tables has no such firewall either.
@@ -151,7 +151,7 @@ fn rules_mention(chain: &Chain, bridge: &str) -> io::Result<bool> {
 
 /// Reads the FORWARD policy of iptables' own kernel tables, which nf_tables does not show.
 fn legacy_forward_drops(bridge: &str) -> io::Result<bool> {
-    let tables = fs::read_to_string("/proc/net/ip_tables_names").unwrap_or_default();
+    let tables = fs::read_to_string("/proc/thread-self/net/ip_tables_names").unwrap_or_default();
     if !tables.lines().any(|table| table == "filter") {
         return Ok(false);
     }
@@ -197,4 +197,88 @@ fn text(value: &[u8]) -> String {
 
 fn be32(value: &[u8]) -> Option<u32> {
     value.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{process::Command, thread};
+
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+    use super::*;
+    use crate::network::nft::{self, Hook, Rule};
+
+    /// Runs `work` in a network namespace of its own.
+    fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                // SAFETY: file descriptors are not unshared.
+                unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.expect("a network namespace");
+                work()
+            });
+            thread.join().expect("the work succeeds")
+        })
+    }
+
+    fn apply(messages: Vec<Message>) {
+        Socket::netfilter().expect("a socket").batch(nft::batch(messages)).expect("applied");
+    }
+
+    fn dropping_forward(table: &str, chain: &str) -> Vec<Message> {
+        vec![nft::table(table), nft::base_chain(table, chain, Hook::Forward, 0).attr(5, &DROP.to_be_bytes())]
+    }
+
+    #[test]
+    fn dockers_drop_is_named_with_the_commands_that_open_it_until_they_were_run() {
+        apart(|| {
+            let mut rules = dropping_forward("filter", "FORWARD");
+            rules.push(nft::chain("filter", "DOCKER-USER"));
+            apply(rules);
+
+            let found = foreign_firewall("pt0").expect("looked").expect("found");
+            assert_eq!((found.owner.as_str(), found.place.as_str()), ("Docker", "chain FORWARD of table filter (nftables)"));
+            assert!(found.fix.starts_with("iptables -I DOCKER-USER -i pt0 -j ACCEPT"), "{}", found.fix);
+
+            apply(vec![Rule::new().from_link("pt0").accept("filter", "DOCKER-USER")]);
+            assert_eq!(foreign_firewall("pt0").expect("looked"), None);
+            assert!(foreign_firewall("pt1").expect("looked").is_some(), "another bridge is still closed");
+        });
+    }
+
+    #[test]
+    fn ufw_and_a_firewall_nobody_knows_are_told_apart_and_an_accepting_one_is_none() {
+        apart(|| {
+            apply(vec![nft::table("mine"), nft::base_chain("mine", "forward", Hook::Forward, 0)]);
+            assert_eq!(foreign_firewall("pt0").expect("looked"), None);
+
+            apply(dropping_forward("own", "fwd"));
+            let found = foreign_firewall("pt0").expect("looked").expect("found");
+            assert_eq!(found.place, "chain fwd of table own (nftables)");
+            assert!(found.fix.starts_with("nft insert rule ip own fwd iifname pt0 accept"), "{}", found.fix);
+        });
+        apart(|| {
+            let mut rules = dropping_forward("filter", "FORWARD");
+            rules.push(nft::chain("filter", "ufw-user-forward"));
+            apply(rules);
+            assert_eq!(foreign_firewall("pt0").expect("looked").map(|found| found.owner), Some("ufw".into()));
+        });
+    }
+
+    #[test]
+    fn a_drop_in_the_old_kernel_tables_is_seen_though_nf_tables_does_not_show_it() {
+        apart(|| {
+            let iptables = |arguments: &str| {
+                let status = Command::new("iptables-legacy").args(arguments.split(' ')).status().expect("iptables is installed");
+                assert!(status.success(), "{arguments}");
+            };
+            iptables("-P FORWARD ACCEPT");
+            assert_eq!(foreign_firewall("pt0").expect("looked"), None);
+            iptables("-P FORWARD DROP");
+            let found = foreign_firewall("pt0").expect("looked").expect("found");
+            assert_eq!(found.place, "chain FORWARD of table filter (iptables-legacy)");
+            assert!(found.fix.starts_with("iptables-legacy -I FORWARD -i pt0"), "{}", found.fix);
+            iptables("-I FORWARD -i pt0 -j ACCEPT");
+            assert_eq!(foreign_firewall("pt0").expect("looked"), None);
+        });
+    }
 }

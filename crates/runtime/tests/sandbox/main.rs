@@ -3,4 +3,7 @@
 mod cgroups;
 mod isolation;
 mod lifecycle;
+mod listeners;
+mod outside;
+mod warden;
 mod world;
