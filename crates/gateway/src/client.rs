@@ -132,7 +132,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Stale`] if the gateway has one of the same or a higher generation.
+    /// [`ClientError::Stale`] if the gateway has one of a higher generation. One of the same is taken for the same table.
     pub async fn table(&self, table: RouteTable) -> Result<(), ClientError> {
         let asked = table.generation;
         match self.ask(&ToGateway::Table { table }, NO_SOCKETS).await?.frame {

@@ -19,11 +19,16 @@ use crate::{
     state::Gateway,
 };
 
+/// How long a control connection may take to say who it is.
+const HELLO: Duration = Duration::from_secs(5);
+
 /// Everything that a control connection can act on.
 pub struct Control {
     gateway: Arc<Gateway>,
     listeners: Mutex<Vec<Listening>>,
     stopping: watch::Sender<bool>,
+    /// The number of the control connection that steers.
+    speaker: watch::Sender<u64>,
     /// The order to end the process, with its deadline; the first counts.
     ends: mpsc::Sender<Duration>,
 }
@@ -37,26 +42,21 @@ struct Listening {
 
 impl Control {
     pub fn new(gateway: Arc<Gateway>, ends: mpsc::Sender<Duration>) -> Arc<Self> {
-        Arc::new(Self { gateway, listeners: Mutex::default(), stopping: watch::Sender::new(false), ends })
+        Arc::new(Self { gateway, listeners: Mutex::default(), stopping: watch::Sender::new(false), speaker: watch::Sender::new(0), ends })
     }
 
-    /// Takes control connections; a newer one ends the one before it. Runs for the life of the process.
+    /// Takes control connections; one that says hello ends the one before it. Runs for the life of the process.
     pub async fn run(self: Arc<Self>, socket: UnixListener) {
-        let mut current: Option<JoinHandle<()>> = None;
+        let mut number = 0;
         loop {
             match socket.accept().await {
-                Ok((stream, _)) => {
-                    if let Err(reason) = allowed(&stream) {
-                        tracing::warn!(%reason, "a control connection was refused");
-                        continue;
+                Ok((stream, _)) => match allowed(&stream) {
+                    Ok(()) => {
+                        number += 1;
+                        tokio::spawn(self.clone().converse(stream, number));
                     }
-                    if let Some(old) = current.take() {
-                        old.abort();
-                        // The abort is awaited so that two never read tables at once.
-                        let _ = old.await;
-                    }
-                    current = Some(tokio::spawn(self.clone().converse(stream)));
-                }
+                    Err(reason) => tracing::warn!(%reason, "a control connection was refused"),
+                },
                 Err(failure) => {
                     tracing::warn!(%failure, "cannot accept a control connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -73,13 +73,28 @@ impl Control {
         }
     }
 
-    async fn converse(self: Arc<Self>, stream: UnixStream) {
+    async fn converse(self: Arc<Self>, stream: UnixStream, number: u64) {
         let stream = Arc::new(stream);
         let mut reader = FrameReader::new(stream.clone());
         let mut writer = FrameWriter::new(stream);
+        // Whoever only looks whether someone is here says nothing and takes nothing over.
+        match tokio::time::timeout(HELLO, reader.read::<ToGateway>()).await {
+            Ok(Ok(hello @ ToGateway::Hello { .. })) => {
+                self.speaker.send_replace(number);
+                if self.obey(hello, &mut reader, &mut writer).await.is_err() {
+                    return;
+                }
+            }
+            Ok(Ok(_)) | Ok(Err(_)) | Err(_) => return,
+        }
+        let mut speaker = self.speaker.subscribe();
         loop {
-            // Reading a frame and waiting for news are both cancel-safe.
+            // Reading a frame and waiting for news or a newer speaker are all cancel-safe.
             let outcome = tokio::select! {
+                () = async { drop(speaker.wait_for(|speaker| *speaker != number).await) } => {
+                    tracing::info!("a newer connection steers now");
+                    return;
+                }
                 frame = reader.read::<ToGateway>() => match frame {
                     Ok(frame) => self.obey(frame, &mut reader, &mut writer).await,
                     Err(failure) => Err(failure),

@@ -1,4 +1,4 @@
-//! An upgraded connection: bytes both ways until one side closes or both are silent for too long.
+//! An upgraded connection: bytes both ways until the app closes, the client is gone or both are silent for too long.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use std::{
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy, split},
     time::Instant,
 };
 
@@ -29,18 +29,30 @@ pub async fn carry(client: OnUpgrade, upstream: OnUpgrade, mut exchange: Exchang
     };
     let activity = Arc::new(Activity { start: Instant::now(), last_millis: AtomicU64::new(0) });
     // Every byte of either direction passes the client's side.
-    let mut client = Watched { inner: TokioIo::new(client), activity: activity.clone(), sent: 0 };
-    let mut upstream = TokioIo::new(upstream);
-    // Both arms may be dropped half way: the connection ends with either.
-    tokio::select! {
-        outcome = copy_bidirectional(&mut client, &mut upstream) => {
-            if let Err(failure) = outcome {
-                tracing::debug!(%failure, "an upgraded connection broke off");
-            }
-        }
-        () = activity.silence(idle) => {}
+    let sent = Arc::new(AtomicU64::new(0));
+    let (mut from_client, mut to_client) =
+        split(Watched { inner: TokioIo::new(client), activity: activity.clone(), sent: sent.clone() });
+    let (mut from_app, mut to_app) = split(TokioIo::new(upstream));
+    let up = async {
+        copy(&mut from_client, &mut to_app).await?;
+        to_app.shutdown().await?;
+        // A client may end its half and still read on.
+        std::future::pending::<io::Result<()>>().await
+    };
+    let down = async {
+        copy(&mut from_app, &mut to_client).await?;
+        to_client.shutdown().await
+    };
+    // All arms may be dropped half way: the connection ends with any.
+    let outcome = tokio::select! {
+        outcome = up => outcome,
+        outcome = down => outcome,
+        () = activity.silence(idle) => Ok(()),
+    };
+    if let Err(failure) = outcome {
+        tracing::debug!(%failure, "an upgraded connection broke off");
     }
-    exchange.bytes += client.sent;
+    exchange.bytes += sent.load(Relaxed);
     drop((sender, permit));
 }
 
@@ -68,7 +80,7 @@ impl Activity {
 struct Watched<T> {
     inner: T,
     activity: Arc<Activity>,
-    sent: u64,
+    sent: Arc<AtomicU64>,
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
@@ -83,7 +95,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let wrote = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
         self.activity.touch();
-        self.sent += wrote as u64;
+        self.sent.fetch_add(wrote as u64, Relaxed);
         Poll::Ready(Ok(wrote))
     }
 
