@@ -9,29 +9,42 @@ use super::{Cgroup, Mode};
 pub struct OomCounters {
     /// Processes killed, whoever ran out of memory.
     kills: u64,
-    /// How often the group's own limit could not be kept otherwise (v2), or was reached (v1).
-    own_limit: u64,
     /// The limit, if there is one; bytes.
     limit: Option<u64>,
-    /// v1 only: the highest usage ever, in bytes.
-    peak: Option<u64>,
+    at_limit: AtLimit,
+}
+
+/// How a kernel tells that a group was at its own limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AtLimit {
+    /// v2 counts the allocations that would exceed this group's limit whatever is reclaimed (`oom` in `memory.events`).
+    Counted(u64),
+    /// v1 tells the highest usage ever only, in bytes (its `failcnt` stays 0 on kernels of 2025).
+    Peak(u64),
+}
+
+impl Default for AtLimit {
+    fn default() -> Self {
+        AtLimit::Counted(0)
+    }
 }
 
 impl OomCounters {
     /// Says whether memory killed a process since `before`, and whose.
     ///
-    /// v2 counts "allocation would exceed this group's limit" apart from kills (`oom`, `oom_kill` in `memory.events`). v1 counts
-    /// only how often the limit was reached, which reclaiming may have cured; the peak must have reached it too.
+    /// On v1 a container whose page cache once filled its limit is said to have died of it even if the host killed it.
     pub fn since(&self, before: &OomCounters) -> Option<OomScope> {
         if self.kills <= before.kills {
             return None;
         }
-        let reached = match (self.peak, self.limit) {
-            (Some(peak), Some(limit)) => peak >= limit - limit / 20,
-            (None, _) | (_, None) => true,
+        let reached = |limit: u64| match (self.at_limit, before.at_limit) {
+            (AtLimit::Counted(now), AtLimit::Counted(then)) => now > then,
+            (AtLimit::Counted(now), AtLimit::Peak(_)) => now > 0,
+            // The kernel charges in batches, so the peak may stay a little below.
+            (AtLimit::Peak(bytes), _) => bytes >= limit - limit / 20,
         };
         match self.limit {
-            Some(bytes) if self.own_limit > before.own_limit && reached => Some(OomScope::Limit { bytes }),
+            Some(bytes) if reached(bytes) => Some(OomScope::Limit { bytes }),
             Some(_) | None => Some(OomScope::Host),
         }
     }
@@ -46,15 +59,13 @@ impl Cgroup {
         match self.mode() {
             Mode::V2 => OomCounters {
                 kills: self.field("memory", "memory.events", "oom_kill").unwrap_or(0),
-                own_limit: self.field("memory", "memory.events", "oom").unwrap_or(0),
                 limit: limit("memory.max"),
-                peak: None,
+                at_limit: AtLimit::Counted(self.field("memory", "memory.events", "oom").unwrap_or(0)),
             },
             Mode::V1 => OomCounters {
                 kills: self.field("memory", "memory.oom_control", "oom_kill").unwrap_or(0),
-                own_limit: self.number("memory", "memory.failcnt").unwrap_or(0),
                 limit: limit("memory.limit_in_bytes"),
-                peak: self.number("memory", "memory.max_usage_in_bytes"),
+                at_limit: AtLimit::Peak(self.number("memory", "memory.max_usage_in_bytes").unwrap_or(0)),
             },
         }
     }
@@ -64,25 +75,27 @@ impl Cgroup {
 mod tests {
     use super::*;
 
-    const FRESH: OomCounters = OomCounters { kills: 0, own_limit: 0, limit: Some(1000), peak: None };
+    const FRESH: OomCounters = OomCounters { kills: 0, limit: Some(1000), at_limit: AtLimit::Counted(0) };
 
     #[test]
     fn a_kill_at_the_own_limit_names_the_limit() {
-        let after = OomCounters { kills: 1, own_limit: 1, ..FRESH };
-        assert_eq!(after.since(&FRESH), Some(OomScope::Limit { bytes: 1000 }));
+        for at_limit in [AtLimit::Counted(1), AtLimit::Peak(990)] {
+            let after = OomCounters { kills: 1, at_limit, ..FRESH };
+            assert_eq!(after.since(&FRESH), Some(OomScope::Limit { bytes: 1000 }));
+        }
     }
 
     #[test]
     fn a_kill_without_reaching_the_own_limit_is_the_hosts() {
-        let after = OomCounters { kills: 1, ..FRESH };
-        assert_eq!(after.since(&FRESH), Some(OomScope::Host));
-        let never_near = OomCounters { kills: 1, own_limit: 3, peak: Some(500), ..FRESH };
-        assert_eq!(never_near.since(&FRESH), Some(OomScope::Host));
+        for at_limit in [AtLimit::Counted(0), AtLimit::Peak(500)] {
+            let after = OomCounters { kills: 1, at_limit, ..FRESH };
+            assert_eq!(after.since(&FRESH), Some(OomScope::Host));
+        }
     }
 
     #[test]
     fn no_kill_is_no_kill_however_often_the_limit_was_reached() {
-        let after = OomCounters { own_limit: 9, ..FRESH };
+        let after = OomCounters { at_limit: AtLimit::Counted(9), ..FRESH };
         assert_eq!(after.since(&FRESH), None);
     }
 }
