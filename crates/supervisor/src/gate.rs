@@ -4,16 +4,13 @@
 //! byte, the number of sockets that came with it; a large N is answered in several.
 
 use std::{
-    io::{self, IoSlice},
-    mem::MaybeUninit,
+    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     time::Duration,
 };
 
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socket_with,
-};
+use pillion_runtime::sockets::{Family, send_fds, tcp_socket};
 use tokio::{
     io::{AsyncReadExt, Interest},
     net::{UnixListener, UnixStream},
@@ -75,54 +72,27 @@ async fn serve(mut stream: UnixStream) -> io::Result<()> {
 }
 
 fn make(v4: bool) -> io::Result<OwnedFd> {
-    let make = |family| socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None);
     if !v4 {
-        match make(AddressFamily::INET6) {
-            Err(rustix::io::Errno::AFNOSUPPORT) => {}
-            other => return Ok(other?),
+        match tcp_socket(Family::V6) {
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) => {}
+            other => return other,
         }
     }
-    Ok(make(AddressFamily::INET)?)
+    tcp_socket(Family::V4)
 }
 
 async fn send(stream: &UnixStream, sockets: &[OwnedFd]) -> io::Result<()> {
     let count = [u8::try_from(sockets.len()).unwrap_or(u8::MAX)];
     let sockets: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
-    stream
-        .async_io(Interest::WRITABLE, || {
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BATCH))];
-            let mut ancillary = SendAncillaryBuffer::new(&mut space);
-            if !ancillary.push(SendAncillaryMessage::ScmRights(&sockets)) {
-                return Err(io::Error::other("a batch of sockets does not fit in one message"));
-            }
-            sendmsg(stream, &[IoSlice::new(&count)], &mut ancillary, SendFlags::NOSIGNAL)?;
-            Ok(())
-        })
-        .await
+    stream.async_io(Interest::WRITABLE, || send_fds(stream.as_fd(), &count, &sockets)).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+    use pillion_runtime::sockets::receive_fds;
+    use rustix::net::{AddressFamily, sockopt};
     use tokio::io::AsyncWriteExt;
-
-    async fn receive(stream: &UnixStream) -> Vec<OwnedFd> {
-        let mut byte = [0];
-        stream
-            .async_io(Interest::READABLE, || {
-                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BATCH))];
-                let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-                recvmsg(stream, &mut [std::io::IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-                let rights = ancillary.drain().filter_map(|message| match message {
-                    RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-                    _ => None,
-                });
-                Ok(rights.flatten().collect::<Vec<_>>())
-            })
-            .await
-            .expect("received")
-    }
 
     #[tokio::test]
     async fn as_many_sockets_come_as_were_asked_for_half_of_each_family() {
@@ -134,13 +104,11 @@ mod tests {
                 ours.write_all(&[200]).await.expect("asked");
                 let mut sockets = Vec::new();
                 while sockets.len() < 200 {
-                    sockets.extend(receive(&ours).await);
+                    let (_, more) = ours.async_io(Interest::READABLE, || receive_fds(ours.as_fd(), &mut [0])).await.expect("received");
+                    sockets.extend(more);
                 }
-                let v4 = sockets
-                    .iter()
-                    .filter(|s| rustix::net::sockopt::socket_domain(s).expect("a domain") == AddressFamily::INET)
-                    .count();
-                assert_eq!((sockets.len(), v4), (200, 100));
+                let v4 = sockets.iter().filter(|s| sockopt::socket_domain(s).expect("a domain") == AddressFamily::INET);
+                assert_eq!((sockets.len(), v4.count()), (200, 100));
             })
             .await;
     }

@@ -14,7 +14,6 @@ mod clock;
 pub mod diagnosis;
 mod gate;
 mod life;
-mod listening;
 pub mod logs;
 mod machine;
 mod persist;
@@ -30,6 +29,7 @@ pub mod status;
 mod supervisor;
 #[doc(hidden)]
 pub mod testing;
+mod warden;
 mod wire;
 
 pub use client::{Client, ClientError, ExecInput, ExecOutput, ExecSession, Watch};

@@ -10,8 +10,10 @@ use std::{
 };
 
 use pillion_runtime::{
+    cgroup::{Cgroup, CgroupError},
     helper::Launcher,
     sandbox::{Sandbox, SandboxError},
+    warden::{Warden, WardenError, spawn_warden},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -25,6 +27,7 @@ use crate::{
     server::{self, Server},
     spec::{InstanceSpec, SpecError},
     supervisor::{Ask, Supervisor},
+    warden,
 };
 
 /// What it says on its standard output once its sockets listen; nothing else ever.
@@ -43,6 +46,10 @@ pub enum RunError {
     Spec(#[from] SpecError),
     #[error("the sandbox cannot be made")]
     Sandbox(#[from] SandboxError),
+    #[error("the warden cannot be started")]
+    Warden(#[from] WardenError),
+    #[error("the control group cannot be named")]
+    Cgroup(#[from] CgroupError),
     #[error("the loop cannot be started")]
     Loop(#[source] io::Error),
 }
@@ -80,18 +87,20 @@ fn supervise(args: Vec<OsString>) -> Result<(), RunError> {
     fs::create_dir_all(&spec.sandbox.dir).doing("make the directory", &spec.sandbox.dir)?;
 
     let launcher = Launcher::default();
+    let warden = spawn_warden(&Cgroup::at(&spec.sandbox.cgroup)?)?;
     let mut sandbox = Sandbox::create(&launcher, &spec.sandbox)?;
     // From here on this process lives where the instance lives: probes and the gate's sockets are plain calls.
     sandbox.enter_net()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Loop)?;
-    LocalSet::new().block_on(&runtime, serve(&dir, spec, launcher, sandbox))
+    LocalSet::new().block_on(&runtime, serve(&dir, spec, launcher, sandbox, warden))
 }
 
-async fn serve(dir: &Path, spec: InstanceSpec, launcher: Launcher, sandbox: Sandbox) -> Result<(), RunError> {
+async fn serve(dir: &Path, spec: InstanceSpec, launcher: Launcher, sandbox: Sandbox, warden: Warden) -> Result<(), RunError> {
     let control_path = dir.join(CONTROL_SOCKET);
     let gate_path = spec.gate.clone().unwrap_or_else(|| dir.join(GATE_SOCKET));
     let pid_path = dir.join(PID_FILE);
     let gate_owner = spec.gate_owner;
+    let cgroup = sandbox.cgroup().clone();
     let made = || -> Result<_, RunError> {
         let control = server::bind(&control_path).doing("listen on", &control_path)?;
         let gate = gate::bind(&gate_path, gate_owner).doing("listen on", &gate_path)?;
@@ -107,6 +116,8 @@ async fn serve(dir: &Path, spec: InstanceSpec, launcher: Launcher, sandbox: Sand
     };
     let (supervisor, shared, asks) = Supervisor::new(dir.to_owned(), spec, Rc::new(Linux::new(launcher, sandbox)))?;
     let gate = tokio::task::spawn_local(gate::run(gate));
+    let (dismissed, told_warden) = oneshot::channel();
+    let warden = tokio::task::spawn_local(warden::keep(warden, cgroup, told_warden));
     let ends = tokio::task::spawn_local(end_on_signal(asks.clone()));
     let (over, told) = oneshot::channel();
     let server = tokio::task::spawn_local(Server { listener: control, asks, shared }.run(told));
@@ -115,7 +126,9 @@ async fn serve(dir: &Path, spec: InstanceSpec, launcher: Launcher, sandbox: Sand
     supervisor.run().await;
     gate.abort();
     ends.abort();
-    // The server is told by the drop too, should it have ended before.
+    // Both are told by the drop too, should they have ended before.
+    let _ = dismissed.send(());
+    let _ = warden.await;
     let _ = over.send(());
     let _ = server.await;
     for path in [&control_path, &gate_path, &pid_path] {

@@ -13,19 +13,21 @@ use pillion_runtime::{
     cgroup::Cgroup,
     container::{self, Running, StartError, Stdio, TerminalSize},
     helper::Launcher,
+    listeners::{self, ListeningSocket},
     sandbox::Sandbox,
     spec::{ExecSpec, SandboxSpec},
 };
 
 use super::{Asked, Created, ExecStdio, Local, Machine, Output, Process, Usage};
-use crate::{listening::Listening, probe, spec::ContainerSpec};
+use crate::{probe, spec::ContainerSpec};
 
 /// The supervisor lives in the instance's network namespace, so looking and connecting are plain calls.
 pub(crate) struct Linux {
     launcher: Rc<Launcher>,
     sandbox: RefCell<Option<Sandbox>>,
     spec: RefCell<SandboxSpec>,
-    listening: RefCell<Listening>,
+    /// The last look: while the sockets are the same, so are their holders, and no `/proc/PID/fd` need be searched.
+    seen: RefCell<(Vec<ListeningSocket>, Vec<Listener>)>,
 }
 
 impl Linux {
@@ -34,7 +36,7 @@ impl Linux {
             launcher: Rc::new(launcher),
             spec: RefCell::new(sandbox.spec().clone()),
             sandbox: RefCell::new(Some(sandbox)),
-            listening: RefCell::default(),
+            seen: RefCell::default(),
         }
     }
 }
@@ -55,11 +57,16 @@ impl Machine for Linux {
     }
 
     fn listeners(&self, containers: &[String]) -> Vec<Listener> {
-        let parent = self.spec.borrow().cgroup.clone();
-        self.listening.borrow_mut().look(|| {
-            let pids = |name: &String| Cgroup::at(&parent.join(name)).map(|cgroup| cgroup.pids()).unwrap_or_default();
-            containers.iter().map(|name| (name.clone(), pids(name))).collect()
-        })
+        let Ok(sockets) = listeners::listening() else { return Vec::new() };
+        let seen = &mut *self.seen.borrow_mut();
+        // A socket whose holder was not found may have been on its way from parent to child.
+        if sockets != seen.0 || seen.1.iter().any(|l| l.container.is_none()) {
+            let parent = self.spec.borrow().cgroup.clone();
+            let cgroups: Vec<_> =
+                containers.iter().filter_map(|name| Some((name.clone(), Cgroup::at(&parent.join(name)).ok()?))).collect();
+            *seen = (sockets, listeners::listeners(&cgroups).unwrap_or_default());
+        }
+        seen.1.clone()
     }
 
     fn check<'a>(&'a self, process: Rc<dyn Process>, asked: Asked<'a>) -> Local<'a, Result<(), Fault>> {
@@ -136,6 +143,7 @@ impl Process for Live {
     }
 
     fn signal(&self, signal: i32) {
+        let signal = if would_end(self.pid(), signal) { 9 } else { signal };
         if let Err(error) = self.running.kill(signal) {
             tracing::warn!(pid = self.pid(), signal, %error, "a signal was not delivered");
         }
@@ -175,6 +183,24 @@ impl Process for Live {
         let usage = cgroup.usage();
         Usage { memory_bytes: usage.memory, cpu_usec: usage.cpu_usec, pids_refused: usage.pids_refused }
     }
+}
+
+/// Whether the signal would simply end an ordinary process, because it neither handles nor ignores it.
+///
+/// The kernel drops such a signal for the first process of a pid namespace (pid_namespaces(7)), which would then run
+/// into the end of its grace for nothing: SIGKILL does what the signal means.
+fn would_end(pid: i32, signal: i32) -> bool {
+    // SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM: those a container is stopped with, and their default is to end.
+    if ![1, 2, 3, 10, 12, 15].contains(&signal) {
+        return false;
+    }
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
+    let set = |name: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+        u64::from_str_radix(value.trim(), 16).ok()
+    };
+    let bit = 1 << (signal - 1);
+    matches!((set("SigCgt:"), set("SigIgn:")), (Some(caught), Some(ignored)) if (caught | ignored) & bit == 0)
 }
 
 fn failed(doing: &str, error: &dyn std::error::Error) -> Fault {
