@@ -1,1 +1,19 @@
-//! e2e
+//! The harness of the end-to-end tests, used by the demo and the benchmarks too: one copy of Pillion, one real
+//! registry, and the images that are made for it.
+//!
+//! Everything here starts what it needs as children, waits for events and not for time, and removes what it made
+//! when it is dropped.
+
+mod copy;
+mod http;
+mod images;
+mod parts;
+mod registry;
+mod wait;
+
+pub use copy::{Copy, Ran, Running};
+pub use http::{Answer, get, request};
+pub use images::{Images, Packed};
+pub use parts::{Part, built, part, workspace};
+pub use registry::{Registry, Users};
+pub use wait::{eventually, until};
