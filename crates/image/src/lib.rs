@@ -36,14 +36,19 @@
 //! `pull` is safe to call from many tasks and processes at once: a layer that several pulls want is downloaded and
 //! unpacked by one of them while the others wait (and report its progress as their own).
 
+mod backoff;
 mod credential;
 mod digest;
 pub mod docker_config;
+mod flight;
 mod image;
+mod manifest;
 mod name;
 mod progress;
 mod pull_error;
+mod registry;
 mod settings;
+mod source;
 mod store;
 mod unpack;
 

@@ -78,6 +78,12 @@ impl FromStr for ImageName {
         if text.contains(char::is_whitespace) {
             return Err(refuse("it contains a blank"));
         }
+        // The host may have capitals; the parser takes a first part that cannot be a host for the repository's, too.
+        let (first, rest) = text.split_once('/').unwrap_or(("", text));
+        let repository = if first.contains(['.', ':']) || first == "localhost" { rest } else { text };
+        if repository.split([':', '@']).next().is_some_and(|repository| repository.contains(char::is_uppercase)) {
+            return Err(refuse("a repository's name is written in lowercase"));
+        }
         let reference: Reference = text.parse().map_err(|error: oci_client::ParseError| refuse(&error.to_string()))?;
         if let Some(digest) = reference.digest() {
             digest.parse::<Digest>().map_err(|error| refuse(&error.to_string()))?;

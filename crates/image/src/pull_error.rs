@@ -22,7 +22,7 @@ pub enum PullError {
     #[error("`{image}` is not made for {wanted}; it is for {}", available.join(", "))]
     PlatformMissing { image: String, wanted: String, available: Vec<String> },
     #[error("`{image}`: content does not match its digest {expected}, it is {got}")]
-    DigestMismatch { image: String, expected: Digest, got: Digest },
+    DigestMismatch { image: String, expected: String, got: String },
     #[error("`{image}` cannot be used: {reason}")]
     Unsupported { image: String, reason: String },
     #[error("cannot unpack layer {layer} of `{image}`")]
@@ -49,7 +49,7 @@ impl From<&PullError> for Fault {
                 Fault::ImagePlatformMissing { image: image.clone(), wanted: wanted.clone(), available: available.clone() }
             }
             PullError::DigestMismatch { image, expected, got } => {
-                Fault::ImageDigestMismatch { image: image.clone(), expected: expected.to_string(), got: got.to_string() }
+                Fault::ImageDigestMismatch { image: image.clone(), expected: expected.clone(), got: got.clone() }
             }
             PullError::Unsupported { image, reason } => Fault::ImageUnsupported { image: image.clone(), reason: reason.clone() },
             PullError::Unpack { image, layer, source } => source.fault(image, layer),

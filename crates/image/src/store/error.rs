@@ -15,6 +15,10 @@ pub enum StoreError {
     Corrupt { path: PathBuf, source: serde_json::Error },
     #[error("the thread that works on {} ended early", path.display())]
     Task { path: PathBuf },
+    #[error("another process uses the image store {}", path.display())]
+    InUse { path: PathBuf },
+    #[error("{} was removed by somebody else", path.display())]
+    Vanished { path: PathBuf },
 }
 
 /// Why an OCI layout could not be imported.
@@ -22,8 +26,6 @@ pub enum StoreError {
 pub enum ImportError {
     #[error("cannot read {}", path.display())]
     Layout { path: PathBuf, source: io::Error },
-    #[error("{} is not an OCI layout: {reason}", path.display())]
-    NotALayout { path: PathBuf, reason: String },
     #[error(transparent)]
     Image(#[from] PullError),
 }
@@ -40,7 +42,9 @@ impl From<&StoreError> for Fault {
             StoreError::Corrupt { path, source } => {
                 Fault::Internal { doing: format!("read {}", path.display()), reason: source.to_string() }
             }
-            StoreError::Task { path } => Fault::Internal { doing: format!("work on {}", path.display()), reason: error.to_string() },
+            StoreError::Task { path } | StoreError::InUse { path } | StoreError::Vanished { path } => {
+                Fault::Internal { doing: format!("work on {}", path.display()), reason: error.to_string() }
+            }
         }
     }
 }
@@ -56,9 +60,6 @@ impl From<&ImportError> for Fault {
         match error {
             ImportError::Layout { path, source } => {
                 Fault::ImageUnsupported { image: path.display().to_string(), reason: source.to_string() }
-            }
-            ImportError::NotALayout { path, reason } => {
-                Fault::ImageUnsupported { image: path.display().to_string(), reason: reason.clone() }
             }
             ImportError::Image(error) => error.into(),
         }

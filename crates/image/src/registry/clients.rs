@@ -1,0 +1,138 @@
+//! Clients kept for reuse, one for each registry and credential: tokens and connections are never shared between users.
+
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use oci_client::client::{Certificate, CertificateEncoding, Client, ClientConfig, ClientProtocol};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::trouble::Trouble;
+use crate::{Credential, ImageName, PullError, Settings};
+
+/// Clients kept at most; the one used longest ago goes first.
+const KEPT: usize = 32;
+
+pub(crate) struct Clients {
+    plain_http: Vec<String>,
+    extra_roots: Vec<String>,
+    connect_timeout: Duration,
+    read_timeout: Duration,
+    kept: Mutex<Vec<Kept>>,
+}
+
+struct Kept {
+    registry: String,
+    credential: Option<Credential>,
+    client: Client,
+}
+
+impl Clients {
+    pub(crate) fn new(settings: &Settings) -> Clients {
+        // Fails only if a provider is installed already, which is as good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        Clients {
+            plain_http: settings.plain_http.clone(),
+            extra_roots: settings.extra_roots.clone(),
+            connect_timeout: settings.retry.connect_timeout,
+            read_timeout: settings.retry.read_timeout,
+            kept: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Returns a client, and whether it has been used before.
+    pub(super) async fn get(&self, name: &ImageName, credential: Option<&Credential>) -> Result<(Client, bool), PullError> {
+        let registry = name.registry();
+        if let Some(client) = self.take_up(registry, credential) {
+            return Ok((client, true));
+        }
+        let plain = if self.plain_http.iter().any(|plain| plain == registry) {
+            true
+        } else {
+            name.registry_is_loopback() && !speaks_tls(registry, self.connect_timeout).await
+        };
+        let config = ClientConfig {
+            protocol: if plain { ClientProtocol::Http } else { ClientProtocol::Https },
+            extra_root_certificates: self
+                .extra_roots
+                .iter()
+                .map(|pem| Certificate { encoding: CertificateEncoding::Pem, data: pem.clone().into_bytes() })
+                .collect(),
+            read_timeout: Some(self.read_timeout),
+            connect_timeout: Some(self.connect_timeout),
+            user_agent: concat!("pillion/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        };
+        let client = Client::try_from(config).map_err(|error| {
+            let reason = match Trouble::from(error) {
+                Trouble::Tls(reason) | Trouble::Lasting(reason) | Trouble::Passing(reason) | Trouble::Unsupported(reason) => reason,
+                Trouble::Refused | Trouble::Missing | Trouble::Mismatch { .. } => "no client can be made".to_owned(),
+            };
+            PullError::Tls { image: name.to_string(), registry: registry.to_owned(), reason }
+        })?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == KEPT {
+            kept.remove(0);
+        }
+        kept.push(Kept { registry: registry.to_owned(), credential: credential.cloned(), client: client.clone() });
+        Ok((client, false))
+    }
+
+    /// Forgets a client whose credential was refused: its token may have been revoked, or the registry has begun to speak TLS.
+    pub(crate) fn forget(&self, registry: &str, credential: Option<&Credential>) -> bool {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = kept.len();
+        kept.retain(|one| one.registry != registry || one.credential.as_ref() != credential);
+        kept.len() < before
+    }
+
+    fn take_up(&self, registry: &str, credential: Option<&Credential>) -> Option<Client> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = kept.iter().position(|one| one.registry == registry && one.credential.as_ref() == credential)?;
+        let one = kept.remove(at);
+        let client = one.client.clone();
+        kept.push(one);
+        Some(client)
+    }
+}
+
+impl std::fmt::Debug for Clients {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clients { .. }")
+    }
+}
+
+/// Finds out whether a registry on this host speaks TLS: a TLS server answers a plain request with an alert, by hanging up,
+/// or (Go) with a status 400 that says so.
+async fn speaks_tls(registry: &str, timeout: Duration) -> bool {
+    let address = if registry.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+        registry.to_owned()
+    } else {
+        format!("{registry}:80")
+    };
+    let ask = async {
+        let mut stream = TcpStream::connect(&address).await?;
+        stream.write_all(format!("GET /v2/ HTTP/1.1\r\nHost: {registry}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+        let mut answer = Vec::new();
+        match (&mut stream).take(4096).read_to_end(&mut answer).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            Err(error) if answer.is_empty() => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+        Ok(answer)
+    };
+    match tokio::time::timeout(timeout, ask).await {
+        Ok(Ok(answer)) => {
+            let is_http = answer.starts_with(b"HTTP/1.");
+            let says_so = answer.windows(12).any(|window| window == b"HTTPS server");
+            !is_http || says_so
+        }
+        // Nobody there, or nobody who talks: plain HTTP reports it as well as TLS would.
+        Ok(Err(_)) | Err(_) => false,
+    }
+}
