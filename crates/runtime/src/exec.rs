@@ -17,7 +17,7 @@ use rustix::{
 use crate::seccomp::Filters;
 
 /// Where programs are looked up if the environment has no PATH; Docker's list.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program that exists and may be executed by this process.
 #[derive(Debug)]

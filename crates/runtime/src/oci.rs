@@ -107,7 +107,7 @@ fn describe(
         .terminal(false)
         .user(UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.groups.clone()).build()?)
         .args(container.argv.clone())
-        .env(user.environment(&container.env))
+        .env(Vec::<String>::new())
         .cwd(PathBuf::from(&container.cwd))
         .capabilities(capabilities)
         .rlimits(rlimits(&container.rlimits)?)

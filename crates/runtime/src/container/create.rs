@@ -51,8 +51,13 @@ pub(crate) fn role(_arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// Moves the supervisor's socket from standard input to a close-on-exec descriptor.
+/// Moves the supervisor's socket from standard input to a close-on-exec descriptor; no other survives an exec either.
 pub(super) fn socket_from_stdin() -> std::io::Result<UnixStream> {
+    // Whatever a parent of the supervisor forgot to close must not end in a container.
+    // SAFETY: close_range with CLOSE_RANGE_CLOEXEC closes nothing, it sets a flag.
+    if unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) } != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
     let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     Ok(UnixStream::from(socket))
@@ -73,7 +78,7 @@ fn create(socket: &UnixStream, request: &CreateRequest, fds: Vec<OwnedFd>) -> Re
     let stage = rootfs::Stage::make(sandbox.ids)?;
     let root = layers.mount(&stage, namespaces.user())?;
     sources.attach(&stage, root.as_fd())?;
-    let user = rootfs::user::look_up(root.as_fd(), &container.user)?;
+    let user = rootfs::user::look_up(root.as_fd(), &container.user, sandbox.ids)?;
     mounts::make_working_directory(root.as_fd(), &container.cwd, sandbox.ids)?;
 
     let spec = oci::spec(sandbox, container, &user, &namespaces, stage.root())?;
@@ -81,7 +86,7 @@ fn create(socket: &UnixStream, request: &CreateRequest, fds: Vec<OwnedFd>) -> Re
     spec.save(bundle.join("config.json")).map_err(|e| failed("writing the container's bundle", e))?;
 
     let filters = Arc::new(seccomp::Filters::compile()?);
-    let init = Init::new(socket.as_raw_fd(), &container.argv, user.environment(&container.env), *terminal, filters);
+    let init = Init::new(socket.as_raw_fd(), &container.argv, user.environment(&container.env, terminal.is_some()), *terminal, filters);
     let mut builder = ContainerBuilder::new(container.name.clone(), SyscallType::default()).with_executor(init);
     let mut fds = fds.into_iter();
     if let (Some(stdin), Some(stdout), Some(stderr)) = (fds.next(), fds.next(), fds.next()) {

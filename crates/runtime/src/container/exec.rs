@@ -101,10 +101,11 @@ fn confine(request: &ExecRequest, stdio: impl Iterator<Item = OwnedFd>) -> Resul
         }
     }
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(doing("opening the root"))?;
-    let user = user::look_up(root.as_fd(), exec.user.as_deref().unwrap_or(&container.user))?;
-    let mut env = container.env.clone();
+    let user = user::look_up(root.as_fd(), exec.user.as_deref().unwrap_or(&container.user), request.sandbox.ids)?;
+    let own = |entry: &str| exec.env.iter().any(|e| e.split('=').next() == entry.split('=').next());
+    let mut env: Vec<_> = container.env.iter().filter(|entry| !own(entry)).cloned().collect();
     env.extend(exec.env.iter().cloned());
-    let env = user.environment(&env);
+    let env = user.environment(&env, request.terminal.is_some());
     let cwd = exec.cwd.as_deref().unwrap_or(&container.cwd);
     rustix::process::chdir(if cwd.is_empty() { "/" } else { cwd })
         .map_err(|_| Fault::WorkingDirectoryMissing { path: cwd.to_owned() })?;

@@ -154,3 +154,47 @@ pub(crate) fn set_attributes(
     };
     if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs in a thread whose mounts are its own: unshare(2) is per thread, and mounts go with it.
+    fn with_private_mounts(body: impl FnOnce() + Send + 'static) {
+        std::thread::spawn(|| {
+            super::super::enter_private_mounts().expect("private mounts");
+            body();
+        })
+        .join()
+        .expect("the thread");
+    }
+
+    #[test]
+    fn the_way_of_older_kernels_gives_the_same_root() {
+        let dir = tempfile::Builder::new().prefix("pillion-overlay-").tempdir_in("/run").expect("a directory");
+        let root = RootSpec {
+            layers: (0..127).map(|n| dir.path().join(format!("layer-{n}"))).collect(),
+            scratch: dir.path().join("scratch"),
+            read_only: false,
+        };
+        for (number, layer) in root.layers.iter().enumerate() {
+            fs::create_dir(layer).expect("a directory");
+            fs::write(layer.join("top"), number.to_string()).expect("a file");
+            fs::write(layer.join(number.to_string()), "").expect("a file");
+        }
+        with_private_mounts(move || {
+            let layers = open(&root, None).expect("open layers");
+            let stage = Stage::make(None).expect("a stage");
+            for (index, tree) in layers.trees.iter().enumerate() {
+                let place = stage.layers().join(index.to_string());
+                fs::create_dir(&place).expect("a directory");
+                move_mount(tree, "", CWD, &place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).expect("an attached layer");
+            }
+            layers.by_options(&stage, root.layers.len()).expect("an overlay");
+            assert_eq!(fs::read_to_string(stage.root().join("top")).expect("the file"), "126");
+            assert_eq!(fs::read_dir(stage.root()).expect("listing").count(), 128);
+            fs::write(stage.root().join("new"), "").expect("a write");
+            assert!(root.scratch.join("upper/new").exists());
+        });
+    }
+}

@@ -4,7 +4,10 @@
 
 use std::{
     ffi::OsStr,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::{Component, Path, PathBuf},
 };
 
@@ -50,15 +53,12 @@ fn make(root: BorrowedFd<'_>, path: &Path, ids: Option<IdRange>, links: u32) -> 
             give(made.as_fd(), ids)?;
             Ok(made)
         }
-        Err(Errno::EXIST) => match readlinkat(&parent, name, Vec::new()) {
+        Err(Errno::EXIST) => match link_target(parent.as_fd(), parent_path, name)? {
             // A link that leads nowhere yet, such as /var/run → /run in a bare image.
-            Ok(target) if links > 0 => {
-                let target = Path::new(OsStr::new(std::str::from_utf8(target.as_bytes()).map_err(|_| Errno::ILSEQ)?)).to_owned();
-                make(root, &plain(&parent_path.join(target)), ids, links - 1)
-            }
-            Ok(_) => Err(Errno::LOOP),
+            Some(target) if links > 0 => make(root, &target, ids, links - 1),
+            Some(_) => Err(Errno::LOOP),
             // Someone else made it between our look and our attempt.
-            Err(_) => open(root, path, OFlags::PATH | OFlags::DIRECTORY),
+            None => open(root, path, OFlags::PATH | OFlags::DIRECTORY),
         },
         Err(error) => Err(error),
     }
@@ -66,24 +66,39 @@ fn make(root: BorrowedFd<'_>, path: &Path, ids: Option<IdRange>, links: u32) -> 
 
 /// Opens the file `path` inside `root`, making it empty where it is missing.
 pub(crate) fn make_file(root: BorrowedFd<'_>, path: &Path, ids: Option<IdRange>) -> Result<OwnedFd, Errno> {
-    match open(root, path, OFlags::PATH) {
-        Err(Errno::NOENT) => {}
-        result => return result,
-    }
-    let path = plain(path);
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(Errno::ISDIR) };
-    let parent = make(root, parent, ids, MAX_LINKS)?;
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let made = match openat(&parent, name, flags, Mode::from_raw_mode(0o644)) {
-        // A dangling link stands in the place (a bare image's /etc/resolv.conf, say): a mount needs a file there.
-        Err(Errno::EXIST) => {
-            rustix::fs::unlinkat(&parent, name, AtFlags::empty())?;
-            openat(&parent, name, flags, Mode::from_raw_mode(0o644))?
+    let mut path = plain(path);
+    for _ in 0..MAX_LINKS {
+        match open(root, &path, OFlags::PATH) {
+            Err(Errno::NOENT) => {}
+            result => return result,
         }
-        result => result?,
-    };
-    give(made.as_fd(), ids)?;
-    openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+        let (Some(parent_path), Some(name)) = (path.parent(), path.file_name()) else { return Err(Errno::ISDIR) };
+        let parent = make(root, parent_path, ids, MAX_LINKS)?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match openat(&parent, name, flags, Mode::from_raw_mode(0o644)) {
+            Ok(made) => {
+                give(made.as_fd(), ids)?;
+                return openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+            }
+            // A link that leads nowhere yet: many images have one at /etc/resolv.conf.
+            Err(Errno::EXIST) => {
+                if let Some(target) = link_target(parent.as_fd(), parent_path, name)? {
+                    path = target;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Errno::LOOP)
+}
+
+/// Where the link `name` in `parent` leads, inside the root; none if it is no link.
+fn link_target(parent: BorrowedFd<'_>, parent_path: &Path, name: &OsStr) -> Result<Option<PathBuf>, Errno> {
+    match readlinkat(parent, name, Vec::new()) {
+        Ok(target) => Ok(Some(plain(&parent_path.join(Path::new(OsStr::from_bytes(target.as_bytes())))))),
+        Err(Errno::INVAL | Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes the container's root the owner of what is open.
@@ -143,6 +158,16 @@ mod tests {
         std::os::unix::fs::symlink("../run", dir.path().join("var/run")).expect("a link");
         make_directory(fd.as_fd(), Path::new("/var/run/app"), None).expect("a directory");
         assert!(dir.path().join("run/app").is_dir());
+    }
+
+    #[test]
+    fn a_dangling_link_in_a_files_place_is_followed_inside() {
+        let (dir, fd) = root();
+        std::fs::create_dir(dir.path().join("etc")).expect("a directory");
+        std::os::unix::fs::symlink("/run/none/resolv.conf", dir.path().join("etc/resolv.conf")).expect("a link");
+        make_file(fd.as_fd(), Path::new("/etc/resolv.conf"), None).expect("a file");
+        assert!(dir.path().join("run/none/resolv.conf").is_file());
+        assert!(!Path::new("/run/none").exists());
     }
 
     #[test]

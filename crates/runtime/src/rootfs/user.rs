@@ -11,6 +11,7 @@ use pillion_fault::Fault;
 use rustix::fs::{FileType, OFlags, fstat};
 
 use super::tree;
+use crate::{container::failed, spec::IdRange};
 
 /// An account file longer than this is not read.
 const MAX_FILE: u64 = 4 << 20;
@@ -26,20 +27,37 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// Adds HOME to an environment that has none.
-    pub fn environment(&self, env: &[String]) -> Vec<String> {
+    /// Adds what every program expects to an environment that lacks it: HOME, PATH and, at a terminal, TERM.
+    pub fn environment(&self, env: &[String], at_terminal: bool) -> Vec<String> {
         let mut env = env.to_vec();
-        if !env.iter().any(|e| e.starts_with("HOME=")) {
-            env.push(format!("HOME={}", self.home));
+        let mut complete = |name: &str, value: &str| {
+            if !env.iter().any(|e| e.strip_prefix(name).is_some_and(|rest| rest.starts_with('='))) {
+                env.push(format!("{name}={value}"));
+            }
+        };
+        complete("HOME", &self.home);
+        complete("PATH", crate::exec::DEFAULT_PATH);
+        if at_terminal {
+            complete("TERM", "xterm");
         }
         env
     }
 }
 
 /// Looks `wanted` up inside `root`; empty is root.
-pub(crate) fn look_up(root: BorrowedFd<'_>, wanted: &str) -> Result<User, Fault> {
+pub(crate) fn look_up(root: BorrowedFd<'_>, wanted: &str, ids: Option<IdRange>) -> Result<User, Fault> {
     let read = |path| read(root, Path::new(path));
-    find(wanted, &read("/etc/passwd"), &read("/etc/group")).ok_or_else(|| Fault::UserUnknown { user: wanted.to_owned() })
+    let found = find(wanted, &read("/etc/passwd"), &read("/etc/group"));
+    let mut user = found.ok_or_else(|| Fault::UserUnknown { user: wanted.to_owned() })?;
+    if let Some(IdRange { len, .. }) = ids {
+        // The kernel has no such user in this sandbox; a further group of that kind is no loss.
+        let beyond = |id: u32| failed(format!("becoming the user `{wanted}`"), format!("id {id} is not among the sandbox's {len} ids"));
+        if let Some(id) = [user.uid, user.gid].into_iter().find(|id| *id >= len) {
+            return Err(beyond(id));
+        }
+        user.groups.retain(|id| *id < len);
+    }
+    Ok(user)
 }
 
 /// Reads a small regular file; anything else (a fifo would block, a link may lead anywhere) counts as empty.

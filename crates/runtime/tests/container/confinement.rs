@@ -143,3 +143,11 @@ async fn without_a_user_namespace_no_cgroup_of_v1_is_in_sight() {
     let run = world.run_shell("ls /sys/fs/cgroup; grep -c cgroup /proc/self/mounts; grep CapEff /proc/self/status").await;
     assert_eq!(run.stdout, "0\nCapEff:\t00000000a00425fb\n", "{run:?}");
 }
+
+#[tokio::test]
+async fn a_program_inherits_its_three_streams_and_nothing_else() {
+    let world = World::new();
+    // The fourth is the listing's own.
+    let run = world.run_shell("ls /proc/self/fd").await;
+    assert_eq!(run.stdout, "0\n1\n2\n3\n", "{run:?}");
+}

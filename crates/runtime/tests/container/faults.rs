@@ -70,6 +70,8 @@ async fn no_command_an_unknown_user_and_a_bad_directory_are_told_apart() {
     let mut container = world.container("a", &["true"]);
     container.user = "ghost".into();
     assert_eq!(fault(&world, &container).await, Fault::UserUnknown { user: "ghost".into() });
+    container.user = "70000".into();
+    assert!(matches!(fault(&world, &container).await, Fault::StartFailed { reason, .. } if reason.contains("65536")));
     let mut container = world.container("a", &["true"]);
     container.cwd = "/etc/passwd".into();
     assert_eq!(fault(&world, &container).await, Fault::WorkingDirectoryMissing { path: "/etc/passwd".into() });

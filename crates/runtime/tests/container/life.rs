@@ -84,3 +84,14 @@ async fn a_container_sees_only_its_own_processes_and_mounts() {
     let root = world.dir.join("scratch");
     assert!(!host.contains(root.to_str().expect("text")), "nothing of the container is mounted on the host");
 }
+
+#[tokio::test]
+async fn programs_find_home_and_path_in_their_environment() {
+    let world = World::new();
+    let mut container = world.container("a", &["env"]);
+    container.env = vec!["LEVEL=1".into()];
+    let run = world.run(&container).await;
+    let mut lines: Vec<_> = run.stdout.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["HOME=/root", "LEVEL=1", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]);
+}
