@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use pillion_control::Control;
 use pillion_fault::Diagnosis;
+use pillion_model::AppName;
 
 use crate::{
     Failure,
@@ -42,6 +43,9 @@ pub trait System: Send + Sync + 'static {
     async fn prune(&self) -> Result<Pruned, Failure>;
 
     async fn reload(&self) -> Result<Reloaded, Failure>;
+
+    /// Ends every instance of an app at once, without the courtesy of stop signals; for after `stop` was asked.
+    async fn kill(&self, app: &AppName) -> Result<(), Failure>;
 
     /// Begins to stop the server; returns when every app that is to stop has stopped.
     async fn stop(&self, request: StopRequest) -> Result<(), Failure>;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use image::{ImageCommand, PackArgs, PullArgs};
-pub use logs::{Ago, ExecArgs, LogsArgs};
+pub use logs::{ExecArgs, LogsArgs};
 pub use sidecar::{SidecarCommand, SidecarFields};
 pub use system::{ServeArgs, SystemCommand};
 

@@ -15,12 +15,7 @@ pub fn door() -> Option<ExitCode> {
         return Some(pillion_gateway::run(arguments));
     }
     if word == SUPERVISE {
-        return Some(supervise(arguments));
+        return Some(pillion_supervisor::run(arguments));
     }
     None
-}
-
-fn supervise(_arguments: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
-    eprintln!("this build has no supervisor");
-    ExitCode::FAILURE
 }

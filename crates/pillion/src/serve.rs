@@ -104,7 +104,8 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
     let (ask_stop, mut stop_asked) = mpsc::channel::<StopAsked>(1);
     let machine =
         Arc::new(Machine::new(layout.clone(), engine.clone(), control.clone(), gateway.facts(), settings, ask_stop));
-    let services = Services { control, images: Arc::new(images::HostImages::new(engine.clone())), system: machine.clone() };
+    let images = Arc::new(images::HostImages::new(engine.clone(), control.clone()));
+    let services = Services { control, images, system: machine.clone() };
     let socket = claim::api_socket(&layout)?;
     let listener = UnixListener::from_std(socket).map_err(|e| failed("could not listen on the API's socket")(&e))?;
     let (close_api, mut api_closed) = watch::channel(false);
@@ -146,7 +147,6 @@ fn host_settings(layout: &Layout, slot: Slot, settings: &Settings, exe: PathBuf)
         exe,
         cgroup_parent: slot.cgroup_parent(),
         bridge: slot.bridge(),
-        nft_table: slot.nft_table(),
         subnet: Subnet { base, prefix },
         first_id: slot.first_id(),
         gateway_owner: slot.gateway_owner(),

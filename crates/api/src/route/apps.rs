@@ -1,5 +1,7 @@
 //! Routes that read and change apps.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::State,
@@ -7,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
-use pillion_control::{ApplyOptions, ApplyOutcome, AppDocument, AppSummary, Etag};
+use pillion_control::{AppDocument, AppStatus, AppSummary, ApplyOptions, ApplyOutcome, ControlError, Etag};
 use pillion_model::{App, AppName, ContainerName};
 use serde::Deserialize;
 
@@ -19,11 +21,21 @@ use crate::{
     wire::{ApplyRequest, Done, FaultView, ScaleRequest, StatusAnswer, TargetRequest},
 };
 
+/// In seconds.
+const LONGEST_WAIT: u64 = 600;
+
 const IF_MATCH: Parameter = Parameter {
     name: "If-Match",
     place: "header",
     kind: "string",
     meaning: "refuse with 412 unless the app's etag is this one",
+};
+
+const WAIT: Parameter = Parameter {
+    name: "waitSeconds",
+    place: "query",
+    kind: "integer",
+    meaning: "answer once the app is at rest, or after so many seconds (600 at most); at once where absent",
 };
 
 /// Returns this file's routes.
@@ -34,9 +46,9 @@ pub fn endpoints() -> Vec<Endpoint> {
         path,
         id,
         summary,
-        parameters: &[],
+        parameters: &[WAIT],
         request: Some("TargetRequest"),
-        answer: Answer::One("Done"),
+        answer: Answer::One("StatusAnswer"),
         failures: &[400, 404, 409, 413, 422],
         handler,
     };
@@ -109,11 +121,22 @@ pub fn endpoints() -> Vec<Endpoint> {
             path: "/v1/apps/{app}/scale",
             id: "scaleApp",
             summary: "Sets how many instances run",
-            parameters: &[],
+            parameters: &[WAIT],
             request: Some("ScaleRequest"),
-            answer: Answer::One("Done"),
+            answer: Answer::One("StatusAnswer"),
             failures: &[400, 404, 409, 413],
             handler: post(scale),
+        },
+        Endpoint {
+            method: Method::POST,
+            path: "/v1/apps/{app}/kill",
+            id: "killApp",
+            summary: "Ends every instance of an app at once; for after a stop was asked",
+            parameters: &[],
+            request: None,
+            answer: Answer::One("Done"),
+            failures: &[400, 404],
+            handler: post(kill),
         },
         act("/v1/apps/{app}/start", "startApp", "Starts an app, or one container in each instance", post(start)),
         act("/v1/apps/{app}/stop", "stopApp", "Stops an app, or one container in each instance", post(stop)),
@@ -166,45 +189,76 @@ async fn remove(
 }
 
 async fn status(State(services): State<Services>, Path(app): Path<AppName>) -> Result<Json<StatusAnswer>, Failure> {
-    let status = services.control.status(&app).await?;
-    let problem = status.diagnosis.clone().map(|d| Box::new(FaultView::from(d)));
-    Ok(Json(StatusAnswer { status, problem }))
+    Ok(answer(services.control.status(&app).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WaitQuery {
+    wait_seconds: Option<u64>,
 }
 
 async fn scale(
     State(services): State<Services>,
     Path(app): Path<AppName>,
+    Query(wait): Query<WaitQuery>,
     Body(request): Body<ScaleRequest>,
-) -> Result<Json<Done>, Failure> {
+) -> Result<Json<StatusAnswer>, Failure> {
     services.control.scale(&app, request.count).await?;
-    Ok(Json(Done {}))
+    rest(&services, &app, wait).await
 }
 
 async fn start(
     State(services): State<Services>,
     Path(app): Path<AppName>,
+    Query(wait): Query<WaitQuery>,
     Body(request): Body<TargetRequest>,
-) -> Result<Json<Done>, Failure> {
+) -> Result<Json<StatusAnswer>, Failure> {
     services.control.start(&app, container(request)?.as_ref()).await?;
-    Ok(Json(Done {}))
+    rest(&services, &app, wait).await
 }
 
 async fn stop(
     State(services): State<Services>,
     Path(app): Path<AppName>,
     Body(request): Body<TargetRequest>,
-) -> Result<Json<Done>, Failure> {
+) -> Result<Json<StatusAnswer>, Failure> {
     services.control.stop(&app, container(request)?.as_ref()).await?;
-    Ok(Json(Done {}))
+    Ok(answer(services.control.status(&app).await?))
 }
 
 async fn restart(
     State(services): State<Services>,
     Path(app): Path<AppName>,
+    Query(wait): Query<WaitQuery>,
     Body(request): Body<TargetRequest>,
-) -> Result<Json<Done>, Failure> {
+) -> Result<Json<StatusAnswer>, Failure> {
     services.control.restart(&app, container(request)?.as_ref()).await?;
+    rest(&services, &app, wait).await
+}
+
+async fn kill(State(services): State<Services>, Path(app): Path<AppName>) -> Result<Json<Done>, Failure> {
+    // Known, so that a wrong name is told apart from an app that has nothing running.
+    services.control.status(&app).await?;
+    services.system.kill(&app).await?;
     Ok(Json(Done {}))
+}
+
+/// Gives the status once the app is at rest, or when the wait is over: an app that takes longer is no failure of the request.
+async fn rest(services: &Services, app: &AppName, wait: WaitQuery) -> Result<Json<StatusAnswer>, Failure> {
+    if let Some(seconds) = wait.wait_seconds {
+        match services.control.await_rest(app, Duration::from_secs(seconds.min(LONGEST_WAIT))).await {
+            Ok(status) => return Ok(answer(status)),
+            Err(ControlError::NotInTime { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(answer(services.control.status(app).await?))
+}
+
+fn answer(status: AppStatus) -> Json<StatusAnswer> {
+    let problem = status.diagnosis.clone().map(|d| Box::new(FaultView::from(d)));
+    Json(StatusAnswer { status, problem })
 }
 
 /// Checks the name of a container that a request gives.

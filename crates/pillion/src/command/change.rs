@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use pillion_api::wire::{Done, ScaleRequest, TargetRequest};
+use pillion_api::wire::{AppState, Done, ScaleRequest, StatusAnswer, TargetRequest};
 
 use super::{Context, app_name};
 use crate::{
@@ -10,6 +10,9 @@ use crate::{
     client::Ask,
     complaint::Complaint,
 };
+
+/// How long a change may take to settle: a first start may take 230 s.
+const WAIT_SECONDS: u64 = 240;
 
 /// What is done to an app or a container.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +43,8 @@ impl Act {
 pub async fn act(context: &Context, act: Act, args: TargetArgs) -> Result<(), Complaint> {
     let app = app_name(&args.app)?;
     let request = TargetRequest { container: args.container };
-    let ask = Ask::post(format!("/v1/apps/{app}/{}", act.verb())).json(&request);
-    context.client.ask::<Done>(ask).await?;
+    let ask = Ask::post(format!("/v1/apps/{app}/{}?waitSeconds={WAIT_SECONDS}", act.verb())).json(&request);
+    settled(context.client.ask(ask).await?)?;
     match request.container {
         Some(container) => eprintln!("container {container} of {app} {}", act.done()),
         None => eprintln!("{app} {}", act.done()),
@@ -51,10 +54,30 @@ pub async fn act(context: &Context, act: Act, args: TargetArgs) -> Result<(), Co
 
 pub async fn scale(context: &Context, args: ScaleArgs) -> Result<(), Complaint> {
     let app = app_name(&args.app)?;
-    let ask = Ask::post(format!("/v1/apps/{app}/scale")).json(&ScaleRequest { count: args.count });
-    context.client.ask::<Done>(ask).await?;
-    eprintln!("{app} scales to {}", args.count);
+    let ask = Ask::post(format!("/v1/apps/{app}/scale?waitSeconds={WAIT_SECONDS}")).json(&ScaleRequest { count: args.count });
+    let status: StatusAnswer = context.client.ask(ask).await?;
+    let (ready, wanted) = (status.status.ready, status.status.wanted);
+    settled(status)?;
+    eprintln!("{app} has {ready} of {wanted} instances ready");
     Ok(())
+}
+
+/// An app that failed afterwards makes the command fail, saying why.
+fn settled(answer: StatusAnswer) -> Result<(), Complaint> {
+    match (answer.status.state, answer.status.diagnosis) {
+        (AppState::Failed, Some(diagnosis)) => Err(Complaint::diagnosis(answer.status.name.as_str(), diagnosis)),
+        (AppState::Failed, None) => Err(Complaint::new(format!("{} failed", answer.status.name))),
+        (
+            AppState::Starting
+            | AppState::Running
+            | AppState::Updating
+            | AppState::Degraded
+            | AppState::Stopping
+            | AppState::Stopped
+            | AppState::Deleting,
+            _,
+        ) => Ok(()),
+    }
 }
 
 pub async fn delete(context: &Context, args: DeleteArgs) -> Result<(), Complaint> {

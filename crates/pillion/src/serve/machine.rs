@@ -10,6 +10,8 @@ use pillion_api::{
 use pillion_control::Control;
 use pillion_engine::Engine;
 use pillion_host::HostEngine;
+use pillion_model::AppName;
+use pillion_supervisor::{Client, protocol::Request};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::{
@@ -92,6 +94,23 @@ impl System for Machine {
         })?;
         let changed = read.changed(&*self.settings.lock().await);
         Ok(Reloaded { applied: Vec::new(), needs_restart: changed })
+    }
+
+    async fn kill(&self, app: &AppName) -> Result<(), Failure> {
+        let observed = self.engine.observe().borrow().clone();
+        let gates = observed.instances.values().filter(|instance| instance.app == *app).filter_map(|one| one.gate.clone());
+        for gate in gates {
+            // The gate lies in the instance's directory, beside the supervisor's control socket.
+            let Some(dir) = gate.parent() else { continue };
+            let killed = match Client::connect(dir).await {
+                Ok(client) => client.request(&Request::Kill).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = killed {
+                tracing::info!(dir = %dir.display(), error = &error as &dyn std::error::Error, "instance was ending already");
+            }
+        }
+        Ok(())
     }
 
     async fn stop(&self, request: StopRequest) -> Result<(), Failure> {

@@ -77,14 +77,9 @@ impl Slot {
         Ok(Slot(number))
     }
 
-    /// The name of the bridge; at most 15 bytes.
+    /// The name of the bridge and of the packet filter's table; at most 15 bytes.
     pub fn bridge(self) -> String {
         if self.0 == 0 { "pillion0".into() } else { format!("pillion-{}", self.0) }
-    }
-
-    /// The name of the nftables table.
-    pub fn nft_table(self) -> String {
-        if self.0 == 0 { "pillion".into() } else { format!("pillion_{}", self.0) }
     }
 
     /// The parent of all instance cgroups.

@@ -37,7 +37,8 @@ impl Drained {
 
     /// The gateway says that an instance has no request under way any more.
     pub fn drained(&self, instance: String) {
-        self.facts.send_modify(|facts| drop(facts.done.insert(instance)));
+        // True wakes whoever waits; news told twice wake nobody.
+        self.facts.send_if_modified(|facts| facts.done.insert(instance));
     }
 }
 
