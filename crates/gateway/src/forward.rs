@@ -48,19 +48,30 @@ struct Way {
 
 type Refused = Box<(Page, Exchange)>;
 
+/// The client's half of an upgrade and the protocols it asks for.
+type ClientUpgrade = (OnUpgrade, HeaderValue);
+
+/// A request that an instance can be given.
+struct Prepared {
+    request: Request<RequestBody>,
+    upgrade: Option<ClientUpgrade>,
+    progress: Option<Arc<Progress>>,
+    app: Arc<App>,
+}
+
 /// What became of one attempt to send.
 enum Sent {
     Answer(Response<Incoming>, Sender),
     /// Nothing of the request was written: it may go anywhere.
-    NotSent(Box<Request<RequestBody>>),
+    Unsent(Box<Request<RequestBody>>),
     Broken(hyper::Error),
     Slow,
 }
 
 impl Way {
     async fn go(mut self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Refused> {
-        let (mut request, client_upgrade, progress, app) = match self.prepare(request) {
-            Ok(ready) => ready,
+        let Prepared { mut request, upgrade, progress, app } = match self.prepare(request) {
+            Ok(prepared) => prepared,
             Err(page) => return Err(self.refuse(page)),
         };
         let mut unreachable: Vec<Arc<Instance>> = Vec::new();
@@ -101,8 +112,8 @@ impl Way {
                 };
                 let spare = (was_reused && replay.is_some()).then(|| copy_without_body(&request));
                 match self.send(sender, request, progress.as_deref()).await {
-                    Sent::Answer(response, sender) => return self.pass_back(response, sender, client_upgrade),
-                    Sent::NotSent(back) => {
+                    Sent::Answer(response, sender) => return self.pass_back(response, sender, upgrade),
+                    Sent::Unsent(back) => {
                         request = *back;
                         // A fresh connection that takes nothing is an instance that takes nothing.
                         if !was_reused {
@@ -150,11 +161,7 @@ impl Way {
     }
 
     /// Checks the request, finds its app and makes it ready for an instance.
-    #[allow(clippy::type_complexity)]
-    fn prepare(
-        &mut self,
-        mut request: Request<Incoming>,
-    ) -> Result<(Request<RequestBody>, Option<(OnUpgrade, HeaderValue)>, Option<Arc<Progress>>, Arc<App>), Page> {
+    fn prepare(&mut self, mut request: Request<Incoming>) -> Result<Prepared, Page> {
         check(&request)?;
         let host = settle_target(&mut request)?;
         let app = {
@@ -184,7 +191,7 @@ impl Way {
         let (body, progress) = RequestBody::new(body);
         frame(&mut parts, &body);
         parts.version = Version::HTTP_11;
-        Ok((Request::from_parts(parts, body), upgrade, progress, app))
+        Ok(Prepared { request: Request::from_parts(parts, body), upgrade, progress, app })
     }
 
     async fn send(&self, mut sender: Sender, request: Request<RequestBody>, progress: Option<&Progress>) -> Sent {
@@ -209,7 +216,7 @@ impl Way {
         match outcome {
             Ok(response) => Sent::Answer(response, sender),
             Err(mut failure) => match failure.take_message() {
-                Some(request) => Sent::NotSent(Box::new(request)),
+                Some(request) => Sent::Unsent(Box::new(request)),
                 None => Sent::Broken(failure.into_error()),
             },
         }
@@ -219,7 +226,7 @@ impl Way {
         mut self,
         mut response: Response<Incoming>,
         sender: Sender,
-        client_upgrade: Option<(OnUpgrade, HeaderValue)>,
+        client_upgrade: Option<ClientUpgrade>,
     ) -> Result<Response<ResponseBody>, Refused> {
         self.exchange.status = response.status().as_u16();
         let agreed = headers::response(response.headers_mut());

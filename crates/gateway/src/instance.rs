@@ -9,7 +9,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst},
     },
     time::{Duration, Instant},
@@ -21,6 +21,7 @@ use crate::{
     gate::{Family, Gate},
     state::Drained,
     upstream::Sender,
+    workers,
 };
 
 const SERVING: u8 = 0;
@@ -38,7 +39,8 @@ pub struct Instance {
     replaced: AtomicBool,
     /// What the last connect succeeded with: many programs listen on one family only.
     pub prefers_v6: AtomicBool,
-    idle: Mutex<Vec<Idle>>,
+    /// One part a worker: a connection lives on the worker that opened it.
+    idle: [Mutex<Vec<Idle>>; workers::MOST],
     most_idle: usize,
     drained: Arc<Drained>,
     refiller: AbortHandle,
@@ -64,7 +66,7 @@ impl Instance {
             active: AtomicUsize::new(0),
             replaced: AtomicBool::new(false),
             prefers_v6: AtomicBool::new(false),
-            idle: Mutex::default(),
+            idle: [const { Mutex::new(Vec::new()) }; workers::MOST],
             most_idle,
             drained,
             refiller,
@@ -109,7 +111,7 @@ impl Instance {
 
     /// Takes an unused connection that has been idle for less than `younger`.
     pub fn take_idle(&self, younger: Duration) -> Option<Sender> {
-        let mut idle = self.lock_idle();
+        let mut idle = self.own_idle();
         while let Some(Idle { sender, since }) = idle.pop() {
             if sender.is_ready() {
                 if since.elapsed() < younger {
@@ -129,7 +131,7 @@ impl Instance {
             return;
         }
         {
-            let mut idle = self.lock_idle();
+            let mut idle = self.own_idle();
             if idle.len() < self.most_idle {
                 idle.push(Idle { sender, since: Instant::now() });
             }
@@ -141,7 +143,9 @@ impl Instance {
 
     /// Closes connections unused for longer than `limit`.
     pub fn close_idle(&self, limit: Duration) {
-        self.lock_idle().retain(|idle| idle.since.elapsed() < limit && !idle.sender.is_closed());
+        for part in &self.idle {
+            lock(part).retain(|idle| idle.since.elapsed() < limit && !idle.sender.is_closed());
+        }
     }
 
     pub fn family_order(&self) -> [Family; 2] {
@@ -164,12 +168,18 @@ impl Instance {
     }
 
     fn clear_idle(&self) {
-        self.lock_idle().clear();
+        for part in &self.idle {
+            lock(part).clear();
+        }
     }
 
-    fn lock_idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn own_idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        lock(&self.idle[workers::current()])
     }
+}
+
+fn lock(part: &Mutex<Vec<Idle>>) -> MutexGuard<'_, Vec<Idle>> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Instance {

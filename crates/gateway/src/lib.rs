@@ -32,6 +32,7 @@ mod state;
 mod stats;
 mod tunnel;
 mod upstream;
+mod workers;
 
 pub use args::Args;
 pub use limits::Limits;

@@ -17,7 +17,7 @@ pub struct Limits {
     pub upstream_idle: Duration,
     /// A TCP connect inside an instance's network namespace.
     pub connect: Duration,
-    /// Unused connections kept per instance.
+    /// Unused connections kept per instance and worker.
     pub idle_per_instance: usize,
     /// Client connections over all listeners; further ones get a 503.
     pub connections: usize,

@@ -18,7 +18,7 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::watch,
 };
 
@@ -83,13 +83,8 @@ pub async fn accept(gateway: Arc<Gateway>, socket: OwnedFd, spec: ListenerSpec, 
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                // Fails on a connection that is gone already; serving finds out.
-                let _ = stream.set_nodelay(true);
                 let peer = Peer::new(address, app.clone(), &gateway.trusted_proxies);
-                match Permit::new(&gateway) {
-                    Some(permit) => drop(tokio::spawn(serve_connection(gateway.clone(), stream, peer, permit, stopping.clone()))),
-                    None => drop(tokio::spawn(turn_away(stream))),
-                }
+                seat(&gateway, stream, peer, &stopping);
             }
             Err(failure) if is_of_one_connection(&failure) => {}
             Err(failure) => {
@@ -99,6 +94,24 @@ pub async fn accept(gateway: Arc<Gateway>, socket: OwnedFd, spec: ListenerSpec, 
             }
         }
     }
+}
+
+/// Moves a connection to the worker with the fewest.
+fn seat(gateway: &Arc<Gateway>, stream: TcpStream, peer: Peer, stopping: &watch::Receiver<bool>) {
+    let Some(permit) = Permit::new(gateway) else {
+        tokio::spawn(turn_away(stream));
+        return;
+    };
+    // All of these fail only on a connection that is gone already.
+    let (Some(seat), Ok(()), Ok(stream)) = (gateway.workers.seat(), stream.set_nodelay(true), stream.into_std()) else { return };
+    let (gateway, stopping) = (gateway.clone(), stopping.clone());
+    seat.runtime().clone().spawn(async move {
+        // Only here, because a socket belongs to the event queue of the runtime that wraps it.
+        if let Ok(stream) = TcpStream::from_std(stream) {
+            serve_connection(gateway, stream, peer, permit, stopping).await;
+        }
+        drop(seat);
+    });
 }
 
 /// Serves one connection to its end.

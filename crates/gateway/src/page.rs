@@ -15,21 +15,30 @@ pub struct Page {
     #[serde(skip)]
     pub status: StatusCode,
     pub code: &'static str,
-    pub message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub app: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    /// Boxed, because pages travel as errors through every request's path.
+    #[serde(flatten)]
+    words: Box<Words>,
     /// Seconds.
     #[serde(skip)]
     pub retry_after: Option<u32>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Words {
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
 impl Page {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), app: None, reason: None, hint: None, retry_after: None }
+        let words = Words { message: message.into(), app: None, reason: None, hint: None };
+        Self { status, code, words: Box::new(words), retry_after: None }
     }
 
     pub fn bad_request(code: &'static str, message: &str) -> Self {
@@ -110,17 +119,17 @@ impl Page {
     }
 
     fn app(mut self, app: &str) -> Self {
-        self.app = Some(app.to_owned());
+        self.words.app = Some(app.to_owned());
         self
     }
 
     fn reason(mut self, reason: impl Into<String>) -> Self {
-        self.reason = Some(reason.into());
+        self.words.reason = Some(reason.into());
         self
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.words.hint = Some(hint.into());
         self
     }
 
@@ -160,9 +169,9 @@ impl Page {
              <title>{title}</title><style>body{{font:16px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:40rem;padding:0 1rem;\
              color:#222;background:#fff}}small{{color:#666}}@media(prefers-color-scheme:dark){{body{{color:#ddd;background:#161616}}}}\
              </style></head><body><h1>{}</h1>",
-            escaped(&self.message)
+            escaped(&self.words.message)
         );
-        for text in [&self.reason, &self.hint].into_iter().flatten() {
+        for text in [&self.words.reason, &self.words.hint].into_iter().flatten() {
             // Writing to a String cannot fail.
             let _ = write!(out, "<p>{}</p>", escaped(text));
         }

@@ -7,6 +7,7 @@ use std::{
     os::unix::{fs::PermissionsExt, net::UnixListener},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,11 +19,12 @@ use tokio::{
 };
 
 use crate::{
-    Args, Limits,
-    access_log::{AccessLog, LogFile, Writer},
+    Args,
+    access_log::{AccessLog, LogFile},
     control::Control,
     privileges,
     state::Gateway,
+    workers::Workers,
 };
 
 /// Grace for requests under way when a signal, not `serve`, ends the process.
@@ -91,25 +93,28 @@ fn start(args: &Args) -> Result<(), RunError> {
         }
         None => (AccessLog::none(), None),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .thread_name("gateway")
+    let workers = Workers::start(workers).map_err(|source| RunError::System { doing: "start the workers", source })?;
+    let gateway = Gateway::new(limits, args.trusted_proxies.clone(), log, workers);
+    // Accepts, listens to `serve` and keeps stocks filled; requests run on the workers.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|source| RunError::System { doing: "start the runtime", source })?;
-    let outcome = runtime.block_on(serve(args, limits, log, control));
-    runtime.shutdown_timeout(Duration::from_millis(100));
-    writer.map(Writer::stop);
+    let outcome = runtime.block_on(serve(gateway.clone(), control));
+    gateway.workers.end();
+    drop(runtime);
+    if let Some(writer) = writer {
+        writer.stop();
+    }
     outcome
 }
 
-async fn serve(args: &Args, limits: Limits, log: AccessLog, control: UnixListener) -> Result<(), RunError> {
+async fn serve(gateway: Arc<Gateway>, control: UnixListener) -> Result<(), RunError> {
     let system = |doing: &'static str| move |source| RunError::System { doing, source };
     control.set_nonblocking(true).map_err(system("use the control socket"))?;
     let control = tokio::net::UnixListener::from_std(control).map_err(system("use the control socket"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(system("watch for signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("watch for signals"))?;
-    let gateway = Gateway::new(limits, args.trusted_proxies.clone(), log);
     let (ends, mut end) = mpsc::channel(1);
     let steering = Control::new(gateway.clone(), ends);
     let conversing = tokio::spawn(steering.clone().run(control));

@@ -17,6 +17,7 @@ use crate::{
     protocol::{AppState, AppStats, RouteTable},
     routes::{App, Routes},
     stats::AppCounters,
+    workers::Workers,
 };
 
 /// What every connection and the control socket share.
@@ -24,6 +25,7 @@ pub struct Gateway {
     pub limits: Limits,
     pub trusted_proxies: Vec<Network>,
     pub log: AccessLog,
+    pub workers: Workers,
     pub routes: ArcSwap<Routes>,
     pub drained: Arc<Drained>,
     /// The generation in force; listeners wait here for the first table.
@@ -40,11 +42,12 @@ pub struct Gateway {
 const MOST_COUNTERS: usize = 10_000;
 
 impl Gateway {
-    pub fn new(limits: Limits, trusted_proxies: Vec<Network>, log: AccessLog) -> Arc<Self> {
+    pub fn new(limits: Limits, trusted_proxies: Vec<Network>, log: AccessLog, workers: Workers) -> Arc<Self> {
         Arc::new(Self {
             limits,
             trusted_proxies,
             log,
+            workers,
             routes: ArcSwap::default(),
             drained: Arc::default(),
             generation: watch::Sender::new(0),
