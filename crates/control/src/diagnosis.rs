@@ -101,7 +101,11 @@ pub fn most_telling(found: impl IntoIterator<Item = Diagnosis>) -> Option<Diagno
 
 /// Returns everything that is known to be wrong with an instance now.
 pub fn complaints(seen: &ObservedInstance) -> Vec<Diagnosis> {
-    let mut found = seen.diagnoses.clone();
+    // What a container said before it was well again is history.
+    let past = |diagnosis: &&Diagnosis| {
+        seen.status.containers.iter().any(|status| well(&status.phase) && Some(status.name.as_str()) == diagnosis.container.as_deref())
+    };
+    let mut found: Vec<_> = seen.diagnoses.iter().filter(|diagnosis| !past(diagnosis)).cloned().collect();
     for status in &seen.status.containers {
         match &status.phase {
             ContainerPhase::BackOff { last, .. } | ContainerPhase::Failed { last } => found.push((**last).clone()),
@@ -148,16 +152,24 @@ pub fn hopeless(seen: &ObservedInstance, only: Option<&[ContainerName]>) -> Opti
     most_telling(found.into_iter().chain(more))
 }
 
-/// Returns true where every container asked about does what it is there for, and main takes traffic.
+/// Returns true where main takes traffic and every container asked about (each of `only`, or all) is there and well.
 pub fn proven(seen: &ObservedInstance, only: Option<&[ContainerName]>) -> bool {
+    let containers = &seen.status.containers;
     matches!(seen.status.phase, InstancePhase::Ready)
-        && seen.status.containers.iter().filter(|status| only.is_none_or(|names| names.contains(&status.name))).all(|status| match status.phase {
-            ContainerPhase::Running { ready, .. } => ready,
-            ContainerPhase::Completed => true,
-            ContainerPhase::Waiting { .. }
-            | ContainerPhase::Starting
-            | ContainerPhase::BackOff { .. }
-            | ContainerPhase::Failed { .. }
-            | ContainerPhase::Stopped => false,
-        })
+        && match only {
+            Some(names) => names.iter().all(|name| containers.iter().any(|status| status.name == *name && well(&status.phase))),
+            None => !containers.is_empty() && containers.iter().all(|status| well(&status.phase)),
+        }
+}
+
+fn well(phase: &ContainerPhase) -> bool {
+    match phase {
+        ContainerPhase::Running { ready, .. } => *ready,
+        ContainerPhase::Completed => true,
+        ContainerPhase::Waiting { .. }
+        | ContainerPhase::Starting
+        | ContainerPhase::BackOff { .. }
+        | ContainerPhase::Failed { .. }
+        | ContainerPhase::Stopped => false,
+    }
 }

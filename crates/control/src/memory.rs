@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pillion_engine::{Observed, ObservedInstance};
-use pillion_fault::{Diagnosis, Fault};
+use pillion_fault::Diagnosis;
 use pillion_model::{AppName, InstanceId, RevisionNumber};
 
 use crate::{
@@ -129,7 +129,15 @@ impl Memory {
         }
     }
 
-    /// Returns false where the step is under way, or waits out its penalty (until the time given).
+    /// Returns when something that was asked for, and is not seen yet, counts as lost.
+    pub(crate) fn wake_at(&self) -> Option<u64> {
+        self.starting.values().chain(self.updating.values()).filter_map(|(_, since)| since.map(|since| since + UNSEEN_MS)).min()
+    }
+
+    /// Says whether a step may be begun.
+    ///
+    /// # Errors
+    /// The time at which its penalty ends, or none where it is under way.
     pub(crate) fn may(&self, key: &Key, now: u64) -> Result<(), Option<u64>> {
         if self.underway.contains(key) {
             return Err(None);
@@ -235,13 +243,6 @@ impl Memory {
         let (count, until) = self.penalties.entry(key).or_insert((0, 0));
         *count += 1;
         *until = now + backoff(*count, chance);
-    }
-}
-
-impl Memory {
-    /// Says that the engine lost the supervisor of an instance; for the log line of a restart.
-    pub(crate) fn lost(reason: &str) -> Diagnosis {
-        Diagnosis { container: None, fault: Fault::SupervisorLost { reason: reason.to_owned() }, log_tail: Vec::new() }
     }
 }
 

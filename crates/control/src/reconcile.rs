@@ -64,6 +64,9 @@ impl Reconciler {
         let mut facts = self.shared.engine.observe();
         let mut reload = true;
         loop {
+            // Before every look, not only when woken by it: a step that just ended has committed before, and what it wrote must
+            // be known before the next is decided.
+            reload |= changes.has_changed().unwrap_or(false);
             changes.mark_unchanged();
             if reload {
                 match self.reload().await {
@@ -131,7 +134,6 @@ impl Reconciler {
     /// Looks at every app once and starts the steps that are due; returns when to look again at the latest.
     async fn pass(&mut self, observed: &Arc<Observed>) -> Option<u64> {
         let now = self.shared.now();
-        self.store_events(observed).await;
         let mut wake_at: Option<u64> = None;
         let mut drains = Vec::new();
         let names: Vec<_> = self.apps.keys().cloned().collect();
@@ -141,13 +143,16 @@ impl Reconciler {
             known.memory.look(&app, &desired, observed, now, chance());
             let decision = decide(&desired, &known.memory.seen(&app, observed), now);
             let due = decision.steps.into_iter().filter_map(|step| self.begin(&app, &desired, observed, step, now, &mut drains)).min();
-            wake_at = [wake_at, decision.wake_at, due].into_iter().flatten().min();
+            let forgotten = self.apps.get(&app).and_then(|known| known.memory.wake_at());
+            wake_at = [wake_at, decision.wake_at, due, forgotten].into_iter().flatten().min();
         }
         self.remove_orphans(observed);
         let generation = self.publish(observed);
         for (app, instance) in drains {
             self.spawn(&app, Key::Drain(instance.clone()), steps::drain(self.shared.clone(), instance, generation));
         }
+        // Last: nobody waits for the log, and its commit takes as long as the disk does.
+        self.store_events(observed).await;
         wake_at
     }
 
@@ -230,7 +235,10 @@ impl Reconciler {
     fn finish(&mut self, done: Result<(Id, Result<(), Diagnosis>), JoinError>) {
         let (id, result) = match done {
             Ok(done) => done,
-            Err(broken) => (broken.id(), Err(Memory::lost(&format!("a step broke: {broken}")))),
+            Err(broken) => {
+                let fault = Fault::Internal { doing: "carrying out a step".into(), reason: broken.to_string() };
+                (broken.id(), Err(Diagnosis { container: None, fault, log_tail: Vec::new() }))
+            }
         };
         let Some((app, key)) = self.names.remove(&id) else { return };
         if let Err(diagnosis) = &result {

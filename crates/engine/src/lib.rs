@@ -1,5 +1,6 @@
 //! What runs instances: the trait, its values, a scripted engine and the contract every engine passes.
 
+pub mod contract;
 mod contract_values;
 pub mod scripted;
 

@@ -236,7 +236,8 @@ impl Running {
 
 impl State {
     fn start_container(&mut self, name: &ContainerName, container: &Container) -> ContainerStatus {
-        let behaviour = self.behaviours.get(&container.image).cloned().unwrap_or(Behaviour::Ready);
+        let usual = if container.run_once { Behaviour::Complete } else { Behaviour::Ready };
+        let behaviour = self.behaviours.get(&container.image).cloned().unwrap_or(usual);
         let mut status = ContainerStatus {
             name: name.clone(),
             phase: ContainerPhase::Starting,
@@ -401,7 +402,8 @@ impl Engine for Scripted {
         Ok(if query.follow { kept.chain(futures::stream::pending()).boxed() } else { kept.boxed() })
     }
 
-    /// `echo WORDS` prints the words and ends with 0; `cat` repeats its input; everything else ends with 127.
+    /// `echo WORDS` prints the words (`$NAME` from the request's environment) and ends with 0; `cat` repeats its input;
+    /// everything else ends with 127.
     async fn exec(&self, id: &InstanceId, container: &str, exec: ExecRequest) -> Result<ExecSession, Diagnosis> {
         let known = self.lock().running.get(id).is_some_and(|one| one.containers.contains_key(container));
         if !known {
@@ -412,7 +414,12 @@ impl Engine for Scripted {
         tokio::spawn(async move {
             let code = match exec.argv.first().map(String::as_str) {
                 Some("echo") => {
-                    let words = exec.argv[1..].join(" ") + "\n";
+                    let variable = |word: &str| {
+                        let name = word.strip_prefix('$')?;
+                        exec.env.iter().find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+                    };
+                    let words: Vec<_> = exec.argv[1..].iter().map(|word| variable(word).unwrap_or_else(|| word.clone())).collect();
+                    let words = words.join(" ") + "\n";
                     drop(print.send(ExecOutput::Stdout(words.into())).await);
                     0
                 }

@@ -1,0 +1,417 @@
+//! The contract: what every engine must do, as one suite. Each engine's tests call [`run_all`]; each check has an app of its
+//! own, so checks may fail or run alone without harming others, and leaves nothing behind.
+//!
+//! Beyond the trait's words it pins down when facts are seen: once `start` has returned, `observe` shows the instance; once a
+//! status names a revision, no container that this revision replaces is shown ready with its former process; once `stop` has
+//! returned, the instance is gone.
+
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+
+use futures::{StreamExt, future::BoxFuture};
+use indexmap::IndexMap;
+use pillion_model::{App, AppName, Container, ContainerName, ContainerPhase, EnvValue, InstanceId, InstancePhase, Probe, Check};
+use tokio::sync::mpsc;
+
+use crate::{Action, Engine, ExecInput, ExecOutput, ExecRequest, Instance, LogQuery, Observed, ObservedInstance, Prepare, Prepared, Progress};
+
+/// What differs from engine to engine. Programs are argument lists that replace the image's entrypoint and command.
+#[derive(Clone)]
+pub struct Given {
+    /// An image in which the programs below can be run.
+    pub image: String,
+    /// A second reference or tag with the same programs, so that a container can change its image.
+    pub other_image: String,
+    /// Listens on TCP port `port` and goes on until it is asked to stop; prints `hello` at its start.
+    pub server: Vec<String>,
+    pub port: u16,
+    /// Goes on until it is asked to stop, listens nowhere; prints `hello` at its start.
+    pub idle: Vec<String>,
+    /// Ends with 0 at once.
+    pub ends_well: Vec<String>,
+    /// Prints its environment variable `GREETING` to stdout and ends with 0; run by `exec`.
+    pub echo: Vec<String>,
+    /// What `echo` prints, without surrounding white space.
+    pub echoed: String,
+    /// Repeats its standard input until that ends; run by `exec`.
+    pub cat: Vec<String>,
+    /// An image that cannot be had.
+    pub absent_image: String,
+    /// A prefix for names of apps, unique to this run.
+    pub prefix: String,
+    /// How long one awaited fact may take.
+    pub patience: Duration,
+}
+
+/// Opens an engine on the same state each time: the second call must adopt what the first one started.
+pub type Open = Arc<dyn Fn() -> BoxFuture<'static, Arc<dyn Engine>> + Send + Sync>;
+
+/// Runs every check, one after another.
+///
+/// # Panics
+/// At the first promise that is not kept, naming it.
+pub async fn run_all(open: Open, given: Given) {
+    prepare_resolves_every_image(&open, &given).await;
+    prepare_names_the_container_whose_image_is_absent(&open, &given).await;
+    an_instance_becomes_ready_and_is_seen_at_once(&open, &given).await;
+    asking_again_changes_nothing(&open, &given).await;
+    an_update_keeps_untouched_processes(&open, &given).await;
+    acts_on_one_container_leave_the_others_alone(&open, &given).await;
+    a_run_once_container_completes(&open, &given).await;
+    stop_leaves_nothing(&open, &given).await;
+    exec_speaks_both_ways_and_tells_the_exit(&open, &given).await;
+    logs_hold_what_was_printed(&open, &given).await;
+    a_new_engine_adopts_what_runs(&open, &given).await;
+}
+
+pub async fn prepare_resolves_every_image(open: &Open, given: &Given) {
+    let bench = Bench::new(open, given, "prep").await;
+    let (prepared, news) = bench.prepare(bench.app()).await.expect("prepare succeeds");
+    for name in bench.app().containers.keys() {
+        let image = prepared.images.get(name).unwrap_or_else(|| panic!("{name} has no prepared image"));
+        assert!(image.contains("@sha256:"), "{name} is not resolved to a digest: {image}");
+        let told = |news: &Progress| matches!(news, Progress::Pulled { container, .. } if container == name);
+        assert!(news.iter().any(told), "no progress tells that the image of {name} is there");
+    }
+    bench.close().await;
+}
+
+pub async fn prepare_names_the_container_whose_image_is_absent(open: &Open, given: &Given) {
+    let bench = Bench::new(open, given, "absent").await;
+    let mut app = bench.app();
+    app.containers[&name("cache")].image = given.absent_image.clone();
+    let refused = bench.prepare(app).await.expect_err("an absent image cannot be prepared");
+    assert_eq!(refused.container.as_deref(), Some("cache"), "{refused:?}");
+    bench.close().await;
+}
+
+pub async fn an_instance_becomes_ready_and_is_seen_at_once(open: &Open, given: &Given) {
+    let bench = Bench::new(open, given, "start").await;
+    let id = bench.start(bench.app(), 1).await;
+    let seen = bench.seen(&id).expect("once start has returned, the instance is seen");
+    assert_eq!((seen.app, seen.status.revision), (bench.name.clone(), 1));
+    let ready = bench.ready(&id, 1).await;
+    assert_eq!(ready.status.port, Some(given.port), "main's port");
+    assert_eq!(ready.status.containers.len(), 2);
+    assert!(pid(&ready, "web").is_some() && pid(&ready, "cache").is_some(), "{ready:?}");
+    bench.close().await;
+}
+
+pub async fn asking_again_changes_nothing(open: &Open, given: &Given) {
+    let bench = Bench::new(open, given, "again").await;
+    let id = bench.start(bench.app(), 1).await;
+    let before = bench.ready(&id, 1).await;
+    let instance = bench.instance(&id, bench.app(), 1).await;
+    bench.engine.start(instance.clone()).await.expect("start again is Ok");
+    bench.engine.update(instance).await.expect("an update to what it is, is Ok");
+    let after = bench.ready(&id, 1).await;
+    assert_eq!((pid(&before, "web"), pid(&before, "cache")), (pid(&after, "web"), pid(&after, "cache")));
+    bench.engine.stop(&id).await.expect("stop succeeds");
+    bench.engine.stop(&id).await.expect("stop again is Ok");
+    bench.engine.stop(&"never-1-abcdef".parse().expect("an id")).await.expect("stop of what never was is Ok");
+    bench.close().await;
+}
+
+pub async fn an_update_keeps_untouched_processes(open: &Open, given: &Given) {
+    let bench = Bench::new(open, given, "update").await;
+    let id = bench.start(bench.app(), 1).await;
+    let before = bench.ready(&id, 1).await;
+    let old = pid(&before, "cache");
+
+    // A changed environment, then a changed image, then one more container, then one less.
+    let mut second = bench.app();
+    second.containers[&name("cache")].env.insert("CHANGED".into(), EnvValue::Literal("yes".into()));
+    let mut facts = bench.engine.observe();
+    bench.update(&id, second.clone(), 2).await;
+    let first_seen = facts.wait_for(|observed| revision(observed, &id) == Some(2));
+    let first_seen = tokio::time::timeout(given.patience, first_seen).await.expect("the update is seen").expect("the engine lives").clone();
+    let stale = first_seen.instances[&id].status.containers.iter().any(|one| {
+        one.name.as_str() == "cache" && matches!(one.phase, ContainerPhase::Running { pid, ready: true } if Some(pid) == old)
+    });
+    assert!(!stale, "revision 2 is shown with the process of revision 1 as ready");
+    let after = bench.ready(&id, 2).await;
+    assert_eq!(pid(&before, "web"), pid(&after, "web"), "main keeps its process");
+    assert_ne!(old, pid(&after, "cache"), "the changed container has a new one");
+
+    let mut third = second.clone();
+    third.containers[&name("cache")].image = given.other_image.clone();
+    bench.update(&id, third.clone(), 3).await;
+    let after = bench.ready(&id, 3).await;
+    assert_eq!(pid(&before, "web"), pid(&after, "web"));
+
+    let cache = pid(&after, "cache");
+    let mut fourth = third.clone();
+    fourth.containers.insert(name("extra"), container(given, &given.idle));
+    bench.update(&id, fourth, 4).await;
+    let after = bench.ready(&id, 4).await;
+    assert_eq!((pid(&before, "web"), cache), (pid(&after, "web"), pid(&after, "cache")));
+    assert!(pid(&after, "extra").is_some());
+
+    bench.update(&id, third, 5).await;
+    let after = bench.ready(&id, 5).await;
+    assert_eq!((pid(&before, "web"), cache), (pid(&after, "web"), pid(&after, "cache")));
+    assert_eq!(after.status.containers.len(), 2, "the removed container is gone");
+    bench.close().await;
+}
+
+pub async fn acts_on_one_container_leave_the_others_alone(open: &Open, given: &Given) {
+    let bench = Bench::new(open, given, "act").await;
+    let id = bench.start(bench.app(), 1).await;
+    let before = bench.ready(&id, 1).await;
+    let (web, cache) = (pid(&before, "web"), pid(&before, "cache"));
+    bench.engine.act(&id, Some("cache"), Action::Restart).await.expect("restart succeeds");
+    let after = bench.until(&id, "the restarted container runs", |one| well(one) && pid(one, "cache") != cache).await;
+    assert_eq!(pid(&after, "web"), web);
+
+    bench.engine.act(&id, Some("cache"), Action::Stop).await.expect("stop succeeds");
+    let is = |one: &ObservedInstance, wanted: &dyn Fn(&ContainerPhase) -> bool| one.status.containers.iter().any(|status| status.name.as_str() == "cache" && wanted(&status.phase));
+    bench.until(&id, "the container is stopped", |one| is(one, &|phase| matches!(phase, ContainerPhase::Stopped))).await;
+    bench.engine.act(&id, Some("cache"), Action::Start).await.expect("start succeeds");
+    let after = bench.until(&id, "the container runs again", well).await;
+    assert_eq!(pid(&after, "web"), web);
+
+    bench.engine.act(&id, None, Action::Restart).await.expect("restart of all succeeds");
+    let after = bench.until(&id, "all are restarted", |one| well(one) && pid(one, "web") != web).await;
+    assert_ne!(pid(&after, "cache"), cache);
+    bench.engine.act(&id, Some("nobody"), Action::Restart).await.expect_err("there is no such container");
+    bench.close().await;
+}
+
+pub async fn a_run_once_container_completes(open: &Open, given: &Given) {
+    let bench = Bench::new(open, given, "once").await;
+    let mut app = bench.app();
+    app.containers.insert(name("setup"), Container { run_once: true, ..container(given, &given.ends_well) });
+    app.containers[&name("web")].depends_on.insert(name("setup"), pillion_model::Condition::Completed);
+    let id = bench.start(app, 1).await;
+    let done = |one: &ObservedInstance| one.status.containers.iter().any(|status| status.name.as_str() == "setup" && matches!(status.phase, ContainerPhase::Completed));
+    bench.until(&id, "the run-once container completes", done).await;
+    bench.ready(&id, 1).await;
+    bench.close().await;
+}
+
+pub async fn stop_leaves_nothing(open: &Open, given: &Given) {
+    let bench = Bench::new(open, given, "stop").await;
+    let id = bench.start(bench.app(), 1).await;
+    let ready = bench.ready(&id, 1).await;
+    bench.engine.stop(&id).await.expect("stop succeeds");
+    assert!(bench.seen(&id).is_none(), "once stop has returned, the instance is gone");
+    bench.engine.exec(&id, "web", exec(&given.echo)).await.err().expect("nothing can be run in it");
+    if let Some(gate) = ready.gate.filter(|gate| gate.exists()) {
+        panic!("{} is still there", gate.display());
+    }
+    bench.close().await;
+}
+
+pub async fn exec_speaks_both_ways_and_tells_the_exit(open: &Open, given: &Given) {
+    let bench = Bench::new(open, given, "exec").await;
+    let id = bench.start(bench.app(), 1).await;
+    bench.ready(&id, 1).await;
+    let mut request = exec(&given.echo);
+    request.env.push("GREETING=good day".into());
+    let (said, code) = bench.run(&id, request, None).await;
+    assert_eq!((said.trim(), code), (given.echoed.as_str(), 0));
+    let (said, code) = bench.run(&id, exec(&given.cat), Some("one\ntwo\n")).await;
+    assert_eq!((said.as_str(), code), ("one\ntwo\n", 0));
+    bench.close().await;
+}
+
+pub async fn logs_hold_what_was_printed(open: &Open, given: &Given) {
+    let bench = Bench::new(open, given, "logs").await;
+    let id = bench.start(bench.app(), 1).await;
+    bench.ready(&id, 1).await;
+    let query = LogQuery { app: Some(bench.name.clone()), container: Some("cache".into()), follow: true, ..LogQuery::default() };
+    let mut lines = bench.engine.logs(query).await.expect("logs are given");
+    let found = async {
+        while let Some(line) = lines.next().await {
+            assert_eq!((&line.instance, line.container.as_str()), (&id, "cache"));
+            if line.text.contains("hello") {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(tokio::time::timeout(given.patience, found).await.expect("the line comes in time"), "following ended without the line");
+    bench.close().await;
+}
+
+pub async fn a_new_engine_adopts_what_runs(open: &Open, given: &Given) {
+    let mut bench = Bench::new(open, given, "adopt").await;
+    let id = bench.start(bench.app(), 1).await;
+    let before = bench.ready(&id, 1).await;
+    bench.engine = open().await;
+    bench.until_all("the engine has found everything", |observed| observed.complete).await;
+    let after = bench.ready(&id, 1).await;
+    assert_eq!((pid(&before, "web"), pid(&before, "cache")), (pid(&after, "web"), pid(&after, "cache")));
+    let mut app = bench.app();
+    app.containers[&name("cache")].env.insert("CHANGED".into(), EnvValue::Literal("yes".into()));
+    bench.update(&id, app, 2).await;
+    let updated = bench.ready(&id, 2).await;
+    assert_eq!(pid(&before, "web"), pid(&updated, "web"), "an adopted instance can be changed in place");
+    bench.close().await;
+}
+
+/// One app on an engine; all its instances are stopped, and the app forgotten, by `close`.
+struct Bench {
+    engine: Arc<dyn Engine>,
+    given: Given,
+    name: AppName,
+}
+
+impl Bench {
+    async fn new(open: &Open, given: &Given, check: &str) -> Bench {
+        let name = format!("{}-{check}", given.prefix).parse().expect("the prefix makes a name");
+        let bench = Bench { engine: open().await, given: given.clone(), name };
+        bench.until_all("the engine has found everything", |observed| observed.complete).await;
+        bench
+    }
+
+    fn app(&self) -> App {
+        let given = &self.given;
+        let tcp = Probe { check: Check::Tcp(given.port), interval: None, timeout: None, failures: None, within: None };
+        let main = Container { main: true, port: Some(given.port), probe: Some(tcp), ..container(given, &given.server) };
+        let mut containers = IndexMap::new();
+        containers.insert(name("web"), main);
+        containers.insert(name("cache"), container(given, &given.idle));
+        App {
+            name: self.name.clone(),
+            containers,
+            volumes: IndexMap::new(),
+            settings: IndexMap::new(),
+            scale: 1,
+            network: pillion_model::Network::default(),
+            hosts: Vec::new(),
+            ready_within: 60,
+            user_namespace: pillion_model::UserNamespace::default(),
+        }
+    }
+
+    async fn prepare(&self, app: App) -> Result<(Prepared, Vec<Progress>), pillion_fault::Diagnosis> {
+        let (tell, mut told) = mpsc::channel(64);
+        let what = Prepare { app: self.name.clone(), revision: 1, definition: Arc::new(app), credentials: BTreeMap::new(), proven: None };
+        let listen = async {
+            let mut all = Vec::new();
+            while let Some(news) = told.recv().await {
+                all.push(news);
+            }
+            all
+        };
+        let (prepared, news) = tokio::join!(self.engine.prepare(what, tell), listen);
+        Ok((prepared?, news))
+    }
+
+    async fn instance(&self, id: &InstanceId, app: App, revision: u64) -> Instance {
+        let (prepared, _) = self.prepare(app.clone()).await.expect("the image can be prepared");
+        let env = |container: &Container| {
+            let literal = |(variable, value): (&String, &EnvValue)| match value {
+                EnvValue::Literal(text) => (variable.clone(), text.clone()),
+                EnvValue::FromSetting { from_setting } => panic!("the contract uses no settings ({from_setting})"),
+            };
+            container.env.iter().map(literal).collect()
+        };
+        let env = app.containers.iter().map(|(name, container)| (name.clone(), env(container))).collect();
+        Instance { id: id.clone(), app: self.name.clone(), revision, index: 0, definition: Arc::new(app), prepared, env }
+    }
+
+    async fn start(&self, app: App, revision: u64) -> InstanceId {
+        let id: InstanceId = format!("{}-{revision}-a1b2c3", self.name).parse().expect("an id");
+        let instance = self.instance(&id, app, revision).await;
+        self.engine.start(instance).await.expect("start succeeds");
+        id
+    }
+
+    async fn update(&self, id: &InstanceId, app: App, revision: u64) {
+        let instance = self.instance(id, app, revision).await;
+        self.engine.update(instance).await.expect("update succeeds");
+    }
+
+    fn seen(&self, id: &InstanceId) -> Option<ObservedInstance> {
+        self.engine.observe().borrow().instances.get(id).cloned()
+    }
+
+    async fn ready(&self, id: &InstanceId, revision: u64) -> ObservedInstance {
+        self.until(id, "the instance is ready", |one| one.status.revision == revision && well(one)).await
+    }
+
+    async fn until(&self, id: &InstanceId, what: &str, met: impl Fn(&ObservedInstance) -> bool) -> ObservedInstance {
+        let observed = self.until_all(what, |observed| observed.instances.get(id).is_some_and(&met)).await;
+        observed.instances[id].clone()
+    }
+
+    async fn until_all(&self, what: &str, met: impl Fn(&Observed) -> bool) -> Arc<Observed> {
+        let mut facts = self.engine.observe();
+        let found = tokio::time::timeout(self.given.patience, facts.wait_for(|observed| met(observed))).await.map(|found| found.map(|observed| observed.clone()));
+        match found {
+            Ok(Ok(observed)) => observed,
+            Ok(Err(_)) => panic!("the engine is gone while waiting until {what}"),
+            Err(_) => panic!("in vain: waited until {what}; last seen: {:#?}", self.engine.observe().borrow()),
+        }
+    }
+
+    async fn run(&self, id: &InstanceId, request: ExecRequest, input: Option<&str>) -> (String, i32) {
+        let mut session = self.engine.exec(id, "web", request).await.expect("exec starts");
+        if let Some(input) = input {
+            session.input.send(ExecInput::Data(input.to_owned().into())).await.expect("input is taken");
+            session.input.send(ExecInput::Close).await.expect("the end of input is taken");
+        }
+        let mut said = Vec::new();
+        let ending = async {
+            while let Some(output) = session.output.recv().await {
+                match output {
+                    ExecOutput::Stdout(bytes) => said.extend_from_slice(&bytes),
+                    ExecOutput::Stderr(_) => {}
+                    ExecOutput::Exit(exit) => return exit.shell_code(),
+                }
+            }
+            panic!("exec ended without an exit")
+        };
+        let code = within(self.given.patience, ending).await;
+        (String::from_utf8_lossy(&said).into_owned(), code)
+    }
+
+    async fn close(self) {
+        let left: Vec<_> = self.engine.observe().borrow().instances.values().filter(|one| one.app == self.name).map(|one| one.status.id.clone()).collect();
+        for id in left {
+            self.engine.stop(&id).await.expect("stop succeeds");
+        }
+        self.engine.forget(&self.name).await.expect("forget succeeds");
+        self.engine.forget(&self.name).await.expect("forget again is Ok");
+    }
+}
+
+async fn within<T>(patience: Duration, what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(patience, what).await.expect("it ends in time")
+}
+
+fn name(text: &str) -> ContainerName {
+    text.parse().expect("a name")
+}
+
+fn container(given: &Given, program: &[String]) -> Container {
+    let text = serde_json::json!({ "image": given.image, "entrypoint": program });
+    serde_json::from_value(text).expect("a container")
+}
+
+fn exec(argv: &[String]) -> ExecRequest {
+    ExecRequest { argv: argv.to_vec(), env: Vec::new(), tty: None }
+}
+
+fn revision(observed: &Observed, id: &InstanceId) -> Option<u64> {
+    observed.instances.get(id).map(|one| one.status.revision)
+}
+
+fn pid(one: &ObservedInstance, container: &str) -> Option<i32> {
+    one.status.containers.iter().find(|status| status.name.as_str() == container).and_then(|status| match status.phase {
+        ContainerPhase::Running { pid, .. } => Some(pid),
+        ContainerPhase::Waiting { .. }
+        | ContainerPhase::Starting
+        | ContainerPhase::BackOff { .. }
+        | ContainerPhase::Completed
+        | ContainerPhase::Failed { .. }
+        | ContainerPhase::Stopped => None,
+    })
+}
+
+/// Main takes traffic, and every container runs ready or has completed.
+fn well(one: &ObservedInstance) -> bool {
+    matches!(one.status.phase, InstancePhase::Ready)
+        && one.status.containers.iter().all(|status| matches!(status.phase, ContainerPhase::Running { ready: true, .. } | ContainerPhase::Completed))
+}
