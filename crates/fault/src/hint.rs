@@ -31,7 +31,7 @@ impl Fault {
             }
             Fault::RegistryTlsFailed { registry, .. } => format!(
                 "add the certificate authority of {registry} to this machine's trusted certificates, or, if it speaks \
-                 plain HTTP, add it to `plainHttpRegistries` in the server's settings"
+                 plain HTTP, add it to `plainHttp` in the server's settings"
             ),
             Fault::ImagePlatformMissing { wanted, .. } => {
                 format!("set `image:` to one that is built for {wanted}, or build it for that platform")

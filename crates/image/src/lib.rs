@@ -44,6 +44,7 @@ mod flight;
 mod image;
 mod manifest;
 mod name;
+pub mod pack;
 mod progress;
 mod pull_error;
 mod registry;
