@@ -90,8 +90,7 @@ impl Cgroup {
     fn make(&self, role: Role) -> Result<(), CgroupError> {
         for root in self.hierarchy.trees() {
             let mut dir = root.clone();
-            let mut parts = self.path.components().peekable();
-            while let Some(part) = parts.next() {
+            for part in self.path.components() {
                 self.hierarchy.enable_controllers(&dir)?;
                 dir.push(part);
                 match fs::create_dir(&dir) {

@@ -77,6 +77,13 @@ pub fn teardown(bridge: &str) -> Result<(), NetworkError> {
     rules::remove(bridge).context(|| format!("remove the packet filter rules of bridge {bridge}"))
 }
 
+/// Lets a running instance send again after the rules were lost (`nft flush ruleset`) and [`ensure_bridge`] made
+/// them anew: until then, no address is pinned and all it sends is dropped. Idempotent.
+pub fn repair(spec: &NetworkSpec) -> Result<(), NetworkError> {
+    let NetworkSpec::Bridged { bridge, address, .. } = spec else { return Ok(()) };
+    rules::pin(bridge, *address, mac_of(*address)).context(|| format!("allow {address} to send through bridge {bridge}"))
+}
+
 /// Whether the rules of a bridge are in force, or left over.
 pub fn has_rules(bridge: &str) -> Result<bool, NetworkError> {
     rules::exist(bridge).context(|| format!("look for the packet filter rules of bridge {bridge}"))

@@ -191,10 +191,12 @@ pub fn remove(spec: &SandboxSpec) -> Result<(), SandboxError> {
 /// Everything of [`remove`] but the directory itself. No mount is left below it: removing its files cannot reach a
 /// volume or an image's layer.
 fn take_apart(spec: &SandboxSpec) -> Result<(), SandboxError> {
-    Cgroup::at(&spec.cgroup)?.remove(REMOVAL)?;
-    pins::unmount_below(&spec.dir)?;
+    // Each is tried whatever became of the others: a process that the kernel cannot end must not keep an address.
+    let cgroup = Cgroup::at(&spec.cgroup).and_then(|cgroup| cgroup.remove(REMOVAL));
+    let mounts = pins::unmount_below(&spec.dir);
     network::detach(&spec.network)?;
-    Ok(())
+    mounts?;
+    Ok(cgroup?)
 }
 
 fn spec_file(dir: &Path) -> PathBuf {

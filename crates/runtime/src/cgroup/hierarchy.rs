@@ -70,7 +70,14 @@ impl Hierarchy {
         let available = fs::read_to_string(dir.join("cgroup.controllers")).at("read the controllers", dir)?;
         for controller in available.split_whitespace().filter(|name| V2_CONTROLLERS.contains(name)) {
             if !enabled.split_whitespace().any(|name| name == controller) {
-                fs::write(&file, format!("+{controller}")).at("enable the controllers", dir)?;
+                match fs::write(&file, format!("+{controller}")) {
+                    // E.g. the cpu controller while real-time processes run. Only who sets such a limit needs it, and is
+                    // told then.
+                    Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                        tracing::warn!(controller, dir = %dir.display(), "the kernel does not enable this controller here");
+                    }
+                    other => other.at("enable the controllers", dir)?,
+                }
             }
         }
         Ok(())

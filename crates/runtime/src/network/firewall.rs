@@ -239,7 +239,7 @@ mod tests {
             assert_eq!((found.owner.as_str(), found.place.as_str()), ("Docker", "chain FORWARD of table filter (nftables)"));
             assert!(found.fix.starts_with("iptables -I DOCKER-USER -i pt0 -j ACCEPT"), "{}", found.fix);
 
-            apply(vec![Rule::new().from_link("pt0").accept("filter", "DOCKER-USER")]);
+            apply(vec![Rule::new().arriving_by("pt0").accept("filter", "DOCKER-USER")]);
             assert_eq!(foreign_firewall("pt0").expect("looked"), None);
             assert!(foreign_firewall("pt1").expect("looked").is_some(), "another bridge is still closed");
         });

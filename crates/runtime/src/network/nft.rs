@@ -33,6 +33,7 @@ pub(super) const ESTABLISHED_OR_RELATED: u32 = 2 | 4;
 /// Where a base chain hooks in.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Hook {
+    Prerouting,
     Input,
     Forward,
     Output,
@@ -73,6 +74,7 @@ pub(super) fn chain(table: &str, name: &str) -> Message {
 
 pub(super) fn base_chain(table: &str, name: &str, hook: Hook, priority: i32) -> Message {
     let (number, kind) = match hook {
+        Hook::Prerouting => (0, "filter"),
         Hook::Input => (1, "filter"),
         Hook::Forward => (2, "filter"),
         Hook::Output => (3, "filter"),
@@ -113,15 +115,15 @@ impl Rule {
         Self::default()
     }
 
-    pub fn from_link(self, name: &str) -> Self {
+    pub fn arriving_by(self, name: &str) -> Self {
         self.meta(6).compare(Is::Equal, &link_name(name))
     }
 
-    pub fn to_link(self, name: &str) -> Self {
+    pub fn leaving_by(self, name: &str) -> Self {
         self.meta(7).compare(Is::Equal, &link_name(name))
     }
 
-    pub fn not_to_link(self, name: &str) -> Self {
+    pub fn not_leaving_by(self, name: &str) -> Self {
         self.meta(7).compare(Is::NotEqual, &link_name(name))
     }
 
@@ -143,6 +145,13 @@ impl Rule {
         self.network_field(12, REGISTER)
             .payload(0, 6, 6, REGISTER + 1)
             .expression("lookup", Attrs::new().text(1, set).be32(2, REGISTER).be32(5, inverted))
+    }
+
+    /// Matches where the destination is an address of this host.
+    pub fn destination_is_local(self) -> Self {
+        let (destination, address_type, local) = (2, 3, 2u32);
+        self.expression("fib", Attrs::new().be32(1, REGISTER).be32(2, address_type).be32(3, destination))
+            .compare(Is::Equal, &local.to_ne_bytes())
     }
 
     /// Matches where the connection's state is one of `states`.

@@ -1,6 +1,7 @@
 //! What instances may send and receive, as one nf_tables table per bridge.
 //!
 //! ```text
+//! prerouting ─ from bridge ▶         to an address of the host ✗ (before a port that Docker publishes is redirected)
 //! forward ─ from bridge ─▶ outward:  address not pinned ✗, back into the bridge ✗, link-local and bogus ✗, rest ✓
 //!         └ to bridge ───▶ inward:   answers ✓, rest ✗
 //! input   ─ from bridge ─▶           answers ✓, rest ✗   (the host itself, whatever its address)
@@ -16,7 +17,7 @@ use std::{io, net::Ipv4Addr};
 use super::{
     BridgeSpec,
     link::Mac,
-    netlink::{Socket, attributes},
+    netlink::{Message, Socket, attributes},
     nft::{self, ESTABLISHED_OR_RELATED, Hook, Rule},
 };
 
@@ -35,35 +36,63 @@ const BOGUS: [(Ipv4Addr, u8); 5] = [
 
 /// Puts the rules of a bridge in force, replacing those of an earlier version; pinned addresses stay.
 pub(super) fn apply(bridge: &BridgeSpec) -> io::Result<()> {
+    let mut socket = Socket::netfilter()?;
+    match socket.batch(nft::batch(rule_set(bridge, Published::Guarded))) {
+        // A small kernel may lack the module that looks up what an address is. The input chain still guards the
+        // host itself.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tracing::warn!(bridge = bridge.name, "the kernel lacks nft_fib: instances may reach ports that the host redirects");
+            Socket::netfilter()?.batch(nft::batch(rule_set(bridge, Published::Open)))
+        }
+        other => other,
+    }
+}
+
+/// Whether ports of the host that another program redirects to its own containers are kept from instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Published {
+    Guarded,
+    Open,
+}
+
+fn rule_set(bridge: &BridgeSpec, published: Published) -> Vec<Message> {
     let (table, name) = (bridge.name.as_str(), bridge.name.as_str());
     let (net, prefix) = bridge.subnet;
-    // Before the usual filter chains (0), after connection tracking (-200); source NAT has its place at 100.
-    let (filter, source_nat) = (-10, 100);
+    // After connection tracking (-200), before destination NAT (-100); before the usual filter chains (0); source NAT
+    // has its place at 100.
+    let (early, filter, source_nat) = (-150, -10, 100);
     let mut messages = vec![
         nft::table(table),
         nft::address_set(table, PINNED),
         nft::chain(table, "outward"),
         nft::chain(table, "inward"),
+        nft::base_chain(table, "prerouting", Hook::Prerouting, early),
         nft::base_chain(table, "forward", Hook::Forward, filter),
         nft::base_chain(table, "input", Hook::Input, filter),
         nft::base_chain(table, "output", Hook::Output, filter),
         nft::base_chain(table, "postrouting", Hook::Postrouting, source_nat),
         nft::remove_rules(table),
-        Rule::new().from_link(name).jump("outward", table, "forward"),
-        Rule::new().to_link(name).jump("inward", table, "forward"),
+        Rule::new().arriving_by(name).jump("outward", table, "forward"),
+        Rule::new().leaving_by(name).jump("inward", table, "forward"),
         Rule::new().source_not_in_set(PINNED).drop(table, "outward"),
-        Rule::new().to_link(name).drop(table, "outward"),
+        Rule::new().leaving_by(name).drop(table, "outward"),
     ];
     messages.extend(BOGUS.iter().map(|(net, prefix)| Rule::new().destination_in(*net, *prefix).drop(table, "outward")));
     messages.extend([
         Rule::new().state(ESTABLISHED_OR_RELATED).accept(table, "inward"),
         Rule::new().drop(table, "inward"),
-        Rule::new().from_link(name).state(ESTABLISHED_OR_RELATED).accept(table, "input"),
-        Rule::new().from_link(name).drop(table, "input"),
-        Rule::new().to_link(name).not_protocol(ICMP).drop(table, "output"),
-        Rule::new().source_in(net, prefix).not_to_link(name).masquerade(table, "postrouting"),
+        Rule::new().arriving_by(name).state(ESTABLISHED_OR_RELATED).accept(table, "input"),
+        Rule::new().arriving_by(name).drop(table, "input"),
+        Rule::new().leaving_by(name).not_protocol(ICMP).drop(table, "output"),
+        Rule::new().source_in(net, prefix).not_leaving_by(name).masquerade(table, "postrouting"),
     ]);
-    Socket::netfilter()?.batch(nft::batch(messages))
+    if published == Published::Guarded {
+        messages.extend([
+            Rule::new().arriving_by(name).state(ESTABLISHED_OR_RELATED).accept(table, "prerouting"),
+            Rule::new().arriving_by(name).destination_is_local().drop(table, "prerouting"),
+        ]);
+    }
+    messages
 }
 
 /// Lets packets from `address` pass if they also come from `mac`.

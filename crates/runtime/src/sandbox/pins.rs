@@ -65,7 +65,7 @@ pub(super) fn pin(dir: &Path, pid: u32, with_user: bool) -> Result<(), SandboxEr
 
 /// Whether a namespace is mounted on `pin`.
 pub(super) fn is_pinned(pin: &Path) -> bool {
-    rustix::fs::statfs(pin).is_ok_and(|stat| stat.f_type as i64 == NSFS)
+    rustix::fs::statfs(pin).is_ok_and(|stat| stat.f_type == NSFS)
 }
 
 /// Unmounts everything below `dir`, the newest first. The mounts vanish from the tree at once, busy or not.

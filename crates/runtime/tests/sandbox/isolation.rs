@@ -4,10 +4,14 @@ use std::{
     fs,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::Command,
     time::Duration,
 };
 
-use pillion_runtime::sandbox::{Namespace, Sandbox};
+use pillion_runtime::{
+    network,
+    sandbox::{Namespace, Sandbox},
+};
 
 use crate::{
     outside::{Outside, ip_in},
@@ -68,6 +72,52 @@ fn an_instance_reaches_none_of_the_hosts_addresses() {
         TcpStream::connect_timeout(&to, LONG_ENOUGH).expect("the host reaches itself");
         connect_from(&sandbox, to).expect_err("the host");
     }
+}
+
+#[test]
+fn a_port_that_the_host_redirects_elsewhere_is_not_a_way_around() {
+    let mut world = World::new();
+    let outside = Outside::new(&mut world);
+    let sandbox = world.sandbox("one", 2);
+    let server = outside.listen(outside.address);
+    let real = server.local_addr().expect("an address");
+    // What `docker run -p` does: the host's own address, redirected before routing.
+    let table = format!("{}dnat", world.name);
+    let published = SocketAddr::new(outside.host.into(), real.port());
+    let rules = format!(
+        "table ip {table} {{ chain p {{ type nat hook prerouting priority -100; \
+         ip daddr {} tcp dport {} dnat to {real}; }}; }}",
+        published.ip(),
+        published.port()
+    );
+    let nft = |arguments: &[&str]| {
+        assert!(Command::new("nft").args(arguments).status().expect("nft runs").success(), "{arguments:?}");
+    };
+    nft(&[&rules]);
+
+    let reached = connect_from(&sandbox, published);
+
+    nft(&["delete", "table", "ip", &table]);
+    reached.expect_err("a port published by the host");
+    connect_from(&sandbox, real).expect("the outside itself is reachable");
+}
+
+#[test]
+fn rules_that_someone_flushed_are_made_anew_for_running_instances() {
+    let mut world = World::new();
+    let outside = Outside::new(&mut world);
+    let sandbox = world.sandbox("one", 2);
+    let server = outside.listen(outside.address);
+    let to = server.local_addr().expect("an address");
+    let deleted = Command::new("nft").args(["delete", "table", "ip", &world.name]).status().expect("nft runs");
+    assert!(deleted.success());
+
+    network::ensure_bridge(&world.bridge).expect("made anew");
+    connect_from(&sandbox, to).expect_err("nothing is pinned yet");
+    network::repair(&sandbox.spec().network).expect("pinned");
+    network::repair(&sandbox.spec().network).expect("idempotent");
+
+    connect_from(&sandbox, to).expect("as before");
 }
 
 #[test]
