@@ -351,3 +351,6 @@ pub(crate) fn alive(one: &ObservedInstance) -> bool {
 fn wake(decision: &mut Decision, at: u64) {
     decision.wake_at = Some(decision.wake_at.map_or(at, |other| other.min(at)));
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,355 @@
+//! Decisions against a simulated engine: requests, failures and time in any order.
+
+use pillion_fault::Exit;
+use pillion_model::{ContainerPhase, ContainerStatus, InstanceStatus};
+use proptest::prelude::*;
+
+use super::*;
+
+/// One app whose instances do as chance says, until chance is switched off.
+struct World {
+    desired: Desired,
+    record_target: RevisionNumber,
+    instances: BTreeMap<InstanceId, ObservedInstance>,
+    drained: BTreeSet<InstanceId>,
+    rollout: RolloutSeen,
+    failed: BTreeSet<RevisionNumber>,
+    now: u64,
+    born: u64,
+    /// Set once the current revision had all its instances ready, and nothing but we has touched them since.
+    settled: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Happening {
+    /// A new revision: 0 changes the sidecar, 1 changes main, 2 changes only host names; `bad` never gets ready.
+    Apply { what: u8, bad: bool },
+    Scale(u32),
+    /// The nth instance is lost.
+    Lose(usize),
+    /// The nth instance is not ready for a while.
+    Stumble(usize),
+    /// Steps are taken: this many rounds.
+    Work(u8),
+    Pass(u64),
+    Restart,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        3 => (0u8..3, prop::bool::weighted(0.3)).prop_map(|(what, bad)| Happening::Apply { what, bad }),
+        2 => (1u32..5).prop_map(Happening::Scale),
+        1 => (0usize..5).prop_map(Happening::Lose),
+        1 => (0usize..5).prop_map(Happening::Stumble),
+        6 => (1u8..6).prop_map(Happening::Work),
+        2 => (1u64..5_000).prop_map(Happening::Pass),
+        1 => Just(Happening::Restart),
+    ]
+}
+
+fn definition(main: u64, sidecar: u64, host: u64, bad: bool) -> App {
+    let text = serde_json::json!({
+        "name": "shop",
+        "hosts": [format!("h{host}.example")],
+        "containers": {
+            "web": { "main": true, "image": format!("web:{main}") },
+            "cache": { "image": format!("cache:{sidecar}{}", if bad { "-bad" } else { "" }) },
+        },
+    });
+    serde_json::from_value(text).expect("an app")
+}
+
+impl World {
+    fn new() -> World {
+        let desired = Desired {
+            intent: Intent::Run,
+            scale: 2,
+            current: None,
+            target: Some(Target { revision: 1, prepared: false, ready_within_ms: 10_000 }),
+            definitions: BTreeMap::from([(1, Arc::new(definition(1, 1, 1, false)))]),
+        };
+        World {
+            desired,
+            record_target: 1,
+            instances: BTreeMap::new(),
+            drained: BTreeSet::new(),
+            rollout: RolloutSeen::default(),
+            failed: BTreeSet::new(),
+            now: 0,
+            born: 0,
+            settled: false,
+        }
+    }
+
+    fn bad(&self, revision: RevisionNumber) -> bool {
+        self.desired.definitions[&revision].containers["cache"].image.ends_with("-bad")
+    }
+
+    fn decide(&self) -> Decision {
+        let seen = Seen {
+            complete: true,
+            instances: self.instances.values().collect(),
+            drained: self.drained.clone(),
+            rollout: self.rollout.clone(),
+            ..Seen::default()
+        };
+        decide(&self.desired, &seen, self.now)
+    }
+
+    fn ready(&self) -> usize {
+        let counts = |one: &&ObservedInstance| {
+            matches!(one.status.phase, InstancePhase::Ready) && !self.drained.contains(&one.status.id) && serves(&self.desired, one.status.revision)
+        };
+        self.instances.values().filter(counts).count()
+    }
+
+    fn happen(&mut self, happening: &Happening) {
+        match happening {
+            Happening::Apply { what, bad } => {
+                let revision = self.desired.definitions.keys().last().copied().unwrap_or(0) + 1;
+                let base = self.desired.current.unwrap_or(self.record_target);
+                let text = |app: &App, name: &str| app.containers[name].image.clone();
+                let base = self.desired.definitions[&base].clone();
+                let mut app = definition(revision, revision, revision, *bad);
+                if *what != 1 {
+                    app.containers["web"].image = text(&base, "web");
+                }
+                if *what == 2 {
+                    app.containers["cache"].image = text(&base, "cache");
+                }
+                self.desired.definitions.insert(revision, Arc::new(app));
+                self.record_target = revision;
+                self.desired.target = Some(Target { revision, prepared: false, ready_within_ms: 10_000 });
+                self.rollout = RolloutSeen::default();
+            }
+            Happening::Scale(scale) => {
+                self.desired.scale = *scale;
+                self.settled = false;
+            }
+            Happening::Lose(nth) => {
+                if let Some(id) = self.instances.keys().nth(*nth).cloned() {
+                    let lost = self.instances.remove(&id);
+                    self.settled = false;
+                    if lost.map(|one| one.status.revision) == self.desired.target.as_ref().map(|target| target.revision) {
+                        self.rollout.attempts += 1;
+                    }
+                }
+            }
+            Happening::Stumble(nth) => {
+                let first = self.instances.values_mut().nth(*nth);
+                if let Some(one) = first.filter(|one| matches!(one.status.phase, InstancePhase::Ready)) {
+                    one.status.phase = InstancePhase::Unready;
+                    self.settled = false;
+                }
+            }
+            Happening::Work(rounds) => {
+                for _ in 0..*rounds {
+                    self.work();
+                }
+            }
+            Happening::Pass(millis) => self.now += millis,
+            Happening::Restart => (self.rollout, self.drained) = (RolloutSeen::default(), BTreeSet::new()),
+        }
+    }
+
+    /// One round: everything decided is done, then instances come as far as they can.
+    fn work(&mut self) -> Vec<Step> {
+        let before = self.ready();
+        let settled = self.settled;
+        let steps = self.decide().steps;
+        let drains = steps.iter().filter(|step| matches!(step, Step::Drain { .. })).count();
+        for step in &steps {
+            self.take(step);
+        }
+        // A step of ours never takes the app below what is wanted, where all was well before.
+        if settled && drains > 0 {
+            assert!(self.ready() >= before.min(self.desired.scale as usize), "{before} were ready, {} are after {steps:?}", self.ready());
+        }
+        let bad: BTreeMap<_, _> = self.desired.definitions.keys().map(|revision| (*revision, self.bad(*revision))).collect();
+        for one in self.instances.values_mut() {
+            one.status.phase = InstancePhase::Ready;
+            for status in &mut one.status.containers {
+                status.phase = match status.phase {
+                    _ if status.name.as_str() == "cache" && bad[&one.status.revision] => crash("cache"),
+                    ref other => ContainerPhase::Running { pid: if let ContainerPhase::Running { pid, .. } = other { *pid } else { 1 }, ready: true },
+                };
+            }
+        }
+        let target = self.desired.target.as_ref().map(|target| target.revision);
+        if self.rollout.since.is_none() && self.instances.values().any(|one| Some(one.status.revision) == target) {
+            self.rollout.since = Some(self.now);
+        }
+        self.settled = self.desired.current.is_some() && self.ready() >= self.desired.scale as usize;
+        self.now += 10;
+        steps
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Prepare { .. } => {
+                if let Some(target) = &mut self.desired.target {
+                    target.prepared = true;
+                }
+            }
+            Step::StartInstances { revision, count } => {
+                for _ in 0..*count {
+                    self.born += 1;
+                    let one = instance(*revision, self.born);
+                    self.instances.insert(one.status.id.clone(), one);
+                }
+            }
+            Step::UpdateInPlace { instance, revision, .. } | Step::RollBackInPlace { instance, revision } => {
+                let from = self.instances[instance].status.revision;
+                let allowed = change(&self.desired.definitions[&from], &self.desired.definitions[revision]).in_place();
+                assert!(allowed, "{from} cannot become {revision} in place");
+                if let Some(one) = self.instances.get_mut(instance) {
+                    one.status.revision = *revision;
+                }
+            }
+            Step::Drain { instance } => drop(self.drained.insert(instance.clone())),
+            Step::StopInstance { instance, .. } => {
+                let one = self.instances.remove(instance).expect("only what is there is stopped");
+                let taken = matches!(one.status.phase, InstancePhase::Ready) && !self.drained.remove(instance);
+                assert!(!taken, "an instance that takes traffic was stopped without being drained");
+            }
+            Step::Promote { revision } => {
+                let proven = self.instances.values().filter(|one| one.status.revision == *revision && matches!(one.status.phase, InstancePhase::Ready));
+                assert!(proven.count() >= self.desired.scale as usize, "revision {revision} did not prove itself");
+                assert!(!self.bad(*revision), "revision {revision} cannot have proved itself");
+                (self.desired.current, self.desired.target) = (Some(*revision), None);
+            }
+            Step::FailRevision { revision, .. } => {
+                self.failed.insert(*revision);
+                self.desired.target = None;
+                self.rollout = RolloutSeen::default();
+            }
+            Step::Forget => panic!("nobody asked for that"),
+        }
+    }
+}
+
+fn crash(container: &str) -> ContainerPhase {
+    let fault = Fault::Exited { exit: Exit::Code { code: 1 }, after_ms: 1 };
+    ContainerPhase::BackOff { until_ms: 0, last: Box::new(Diagnosis { container: Some(container.into()), fault, log_tail: Vec::new() }) }
+}
+
+fn instance(revision: RevisionNumber, number: u64) -> ObservedInstance {
+    let container = |name: &str| ContainerStatus {
+        name: name.parse().expect("a name"),
+        phase: ContainerPhase::Starting,
+        restarts: 3,
+        last_exit: None,
+        listeners: Vec::new(),
+        memory_bytes: None,
+        memory_limit_bytes: None,
+        cpu_usec: None,
+        started_at_ms: Some(number),
+    };
+    ObservedInstance {
+        app: "shop".parse().expect("a name"),
+        status: InstanceStatus {
+            id: format!("shop-{revision}-{number:06}").parse().expect("an id"),
+            revision,
+            phase: InstancePhase::Starting,
+            port: Some(80),
+            containers: vec![container("web"), container("cache")],
+        },
+        generation: 1,
+        gate: None,
+        diagnoses: Vec::new(),
+        events: Vec::new(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happened_it_comes_to_rest_as_wanted_and_stays_there(happenings in prop::collection::vec(happening(), 1..40)) {
+        let mut world = World::new();
+        for happening in &happenings {
+            world.happen(happening);
+        }
+        let mut rounds = 0;
+        // A round may only let instances come along, so the one after it may decide something.
+        while !(world.work().is_empty() && world.decide().steps.is_empty()) {
+            rounds += 1;
+            prop_assert!(rounds < 60, "it does not come to rest: {:?}", world.decide());
+        }
+        // At rest: nothing more to do, now or later.
+        prop_assert_eq!(world.decide().steps, vec![]);
+        world.now += 1_000_000;
+        prop_assert_eq!(world.decide(), Decision::default());
+        match world.desired.current {
+            Some(current) => {
+                prop_assert_eq!(world.ready(), world.desired.scale as usize);
+                prop_assert!(world.instances.values().all(|one| one.status.revision == current));
+                prop_assert_eq!(world.instances.len(), world.desired.scale as usize);
+            }
+            None => prop_assert!(world.instances.is_empty() && world.failed.contains(&world.record_target)),
+        }
+        // The newest revision is current unless it failed.
+        prop_assert!(world.desired.current == Some(world.record_target) || world.failed.contains(&world.record_target));
+    }
+
+    #[test]
+    fn nothing_is_decided_before_everything_is_found(happenings in prop::collection::vec(happening(), 1..10)) {
+        let mut world = World::new();
+        for happening in &happenings {
+            world.happen(happening);
+        }
+        let seen = Seen { complete: false, instances: world.instances.values().collect(), ..Seen::default() };
+        prop_assert_eq!(decide(&world.desired, &seen, world.now), Decision::default());
+    }
+
+    #[test]
+    fn a_deleted_app_is_forgotten_after_its_last_instance(happenings in prop::collection::vec(happening(), 1..20)) {
+        let mut world = World::new();
+        for happening in &happenings {
+            world.happen(happening);
+        }
+        world.desired.intent = Intent::Delete;
+        let mut rounds = 0;
+        loop {
+            let steps = world.decide().steps;
+            if steps == [Step::Forget] {
+                break;
+            }
+            steps.iter().for_each(|step| world.take(step));
+            rounds += 1;
+            prop_assert!(rounds < 5);
+        }
+        prop_assert!(world.instances.is_empty());
+    }
+}
+
+#[test]
+fn one_instance_changes_in_place_at_a_time() {
+    let mut world = World::new();
+    while !world.work().is_empty() {}
+    world.happen(&Happening::Apply { what: 0, bad: false });
+    let mut updates = 0;
+    loop {
+        let steps = world.work();
+        let now = steps.iter().filter(|step| matches!(step, Step::UpdateInPlace { .. })).count();
+        assert!(now <= 1, "{steps:?}");
+        updates += now;
+        if steps.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(updates, 2);
+}
+
+#[test]
+fn a_rollout_that_is_late_fails_with_what_was_seen_last() {
+    let mut world = World::new();
+    world.take(&Step::Prepare { revision: 1 });
+    world.take(&Step::StartInstances { revision: 1, count: 2 });
+    world.rollout.since = Some(0);
+    assert_eq!(world.decide(), Decision { steps: vec![], wake_at: Some(10_000) });
+    world.now = 10_000;
+    let late = Fault::NotReadyInTime { waited_ms: 10_000 };
+    let diagnosis = Box::new(Diagnosis { container: None, fault: late, log_tail: Vec::new() });
+    assert_eq!(world.decide().steps, vec![Step::FailRevision { revision: 1, diagnosis }]);
+}
