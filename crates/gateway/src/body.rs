@@ -110,7 +110,7 @@ impl Body for RequestBody {
 /// An answer on its way to a client.
 pub enum ResponseBody {
     /// The gateway's own page.
-    Page { bytes: Bytes, exchange: Exchange },
+    Page { bytes: Bytes, exchange: Box<Exchange> },
     Upstream(UpstreamBody),
     /// The head of an upgraded connection; what follows is the tunnel's.
     Switched,
@@ -119,7 +119,8 @@ pub enum ResponseBody {
 /// An instance's body; its end gives the connection back for reuse.
 pub struct UpstreamBody {
     body: Incoming,
-    exchange: Exchange,
+    /// Boxed, because answers are moved often on their way to the wire.
+    exchange: Box<Exchange>,
     sender: Option<Sender>,
     /// Made when the body first has to wait: most small answers never do.
     silence: Option<Pin<Box<Sleep>>>,
@@ -128,7 +129,7 @@ pub struct UpstreamBody {
 }
 
 impl UpstreamBody {
-    pub fn new(body: Incoming, exchange: Exchange, sender: Sender, idle: Duration) -> Self {
+    pub fn new(body: Incoming, exchange: Box<Exchange>, sender: Sender, idle: Duration) -> Self {
         Self { body, exchange, sender: Some(sender), silence: None, last: Instant::now(), idle }
     }
 

@@ -8,12 +8,11 @@ use std::{
 use http::{HeaderValue, Method, Uri, header};
 use hyper::Request;
 
-use crate::{access_log::Line, instance::Lease, listen::Peer, routes::App, state::Gateway};
+use crate::{access_log::Line, instance::Lease, listen::Connection, routes::App};
 
 /// Counted, logged and released when dropped, whichever way the exchange ends.
 pub struct Exchange {
-    gateway: Arc<Gateway>,
-    peer: Arc<Peer>,
+    pub connection: Arc<Connection>,
     method: Method,
     target: Uri,
     host: Option<HeaderValue>,
@@ -27,10 +26,10 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub fn new<B>(gateway: Arc<Gateway>, peer: Arc<Peer>, request: &Request<B>) -> Self {
+    pub fn new<B>(connection: Arc<Connection>, request: &Request<B>) -> Self {
+        connection.begin_request();
         Self {
-            gateway,
-            peer,
+            connection,
             method: request.method().clone(),
             target: request.uri().clone(),
             host: request.headers().get(header::HOST).cloned(),
@@ -65,15 +64,17 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let took_usec = self.started.elapsed().as_micros() as u64;
+        let now = Instant::now();
+        let took_usec = now.saturating_duration_since(self.started).as_micros() as u64;
+        self.connection.end_request(now);
         if let Some(app) = &self.app {
             app.counters.active.fetch_sub(1, Relaxed);
             app.counters.finished(self.status, took_usec);
         }
-        self.gateway.log.write(&Line {
+        self.connection.gateway.log.write(&Line {
             app: self.app.as_ref().map_or("", |app| &app.counters.app),
             instance: self.lease.as_ref().map_or("", |lease| &lease.instance.name),
-            peer: self.peer.forwarded_for.as_bytes(),
+            peer: self.connection.peer.forwarded_for.as_bytes(),
             method: self.method.as_str(),
             host: self.host.as_ref().map_or(b"", |value| value.as_bytes()),
             target: self.target.path_and_query().map_or("", |target| target.as_str()),

@@ -11,10 +11,9 @@ use crate::{
     exchange::Exchange,
     headers, hold,
     instance::Instance,
-    listen::{Peer, Permit},
+    listen::Connection,
     page::{self, Page},
     routes::App,
-    state::Gateway,
     tunnel,
     upstream::{self, ConnectError, Sender},
 };
@@ -26,27 +25,22 @@ const FRESH: Duration = Duration::from_secs(1);
 const MOST_INSTANCES: usize = 3;
 
 /// Answers one request.
-pub async fn answer(gateway: Arc<Gateway>, peer: Arc<Peer>, permit: Arc<Permit>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
-    let exchange = Exchange::new(gateway.clone(), peer.clone(), &request);
+pub async fn answer(connection: Arc<Connection>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
+    let exchange = Box::new(Exchange::new(connection, &request));
     let html = page::wants_html(request.headers());
-    let way = Way { gateway, peer, permit, exchange };
+    let way = Way(exchange);
     Ok(match way.go(request).await {
         Ok(response) => response,
         Err(refused) => {
-            let (page, exchange) = *refused;
+            let (page, exchange) = refused;
             page.answer(html, exchange)
         }
     })
 }
 
-struct Way {
-    gateway: Arc<Gateway>,
-    peer: Arc<Peer>,
-    permit: Arc<Permit>,
-    exchange: Exchange,
-}
+struct Way(Box<Exchange>);
 
-type Refused = Box<(Page, Exchange)>;
+type Refused = (Page, Box<Exchange>);
 
 /// The client's half of an upgrade and the protocols it asks for.
 type ClientUpgrade = (OnUpgrade, HeaderValue);
@@ -77,8 +71,8 @@ impl Way {
         let mut unreachable: Vec<Arc<Instance>> = Vec::new();
         let mut last_failure: Option<(ConnectError, u16)> = None;
         loop {
-            let app = self.exchange.app().cloned().unwrap_or_else(|| app.clone());
-            let (app, lease) = match hold::lease(&self.gateway, app.clone(), &unreachable).await {
+            let app = self.0.app().cloned().unwrap_or_else(|| app.clone());
+            let (app, lease) = match hold::lease(&self.0.connection.gateway, app.clone(), &unreachable).await {
                 Ok(Some(found)) => found,
                 Ok(None) => {
                     let page = match last_failure {
@@ -89,20 +83,20 @@ impl Way {
                 }
                 Err(page) => return Err(self.refuse(page)),
             };
-            self.exchange.set_app(app);
+            self.0.set_app(app);
             let instance = lease.instance.clone();
-            self.exchange.lease = Some(lease);
+            self.0.lease = Some(lease);
 
             // One replay at most, and only of a request that a reused connection may have lost on its way.
             let mut replay = is_replayable(request.method(), request.body()).then_some(());
             let mut fresh_only = false;
             loop {
-                let younger = if replay.is_some() { self.gateway.limits.upstream_idle } else { FRESH };
+                let younger = if replay.is_some() { self.0.connection.gateway.limits.upstream_idle } else { FRESH };
                 let reused = if fresh_only { None } else { instance.take_idle(younger) };
                 let was_reused = reused.is_some();
                 let sender = match reused {
                     Some(sender) => sender,
-                    None => match upstream::connect(&instance, self.gateway.limits.connect).await {
+                    None => match upstream::connect(&instance, self.0.connection.gateway.limits.connect).await {
                         Ok(sender) => sender,
                         Err(failure) => {
                             last_failure = Some((failure, instance.port));
@@ -139,7 +133,7 @@ impl Way {
                         }
                     },
                     Sent::Slow => {
-                        let waited = self.gateway.limits.response_head.as_secs_f64();
+                        let waited = self.0.connection.gateway.limits.response_head.as_secs_f64();
                         let page = match &progress {
                             Some(progress) if !progress.is_done() => Page::client_slow(self.app_name(), waited),
                             _ => Page::slow(self.app_name(), waited),
@@ -149,7 +143,7 @@ impl Way {
                 }
             }
             // Not reached, so nothing was sent: another instance may get it, whatever the method.
-            self.exchange.lease = None;
+            self.0.lease = None;
             unreachable.push(instance);
             if unreachable.len() >= MOST_INSTANCES
                 && let Some((failure, port)) = last_failure
@@ -165,8 +159,8 @@ impl Way {
         check(&request)?;
         let host = settle_target(&mut request)?;
         let app = {
-            let routes = self.gateway.routes.load();
-            match &self.peer.app {
+            let routes = self.0.connection.gateway.routes.load();
+            match &self.0.connection.peer.app {
                 Some(name) => routes.apps.get(name.as_ref()).ok_or_else(|| Page::unknown_app(name))?.clone(),
                 None => {
                     let name = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -174,9 +168,9 @@ impl Way {
                 }
             }
         };
-        self.exchange.set_app(app.clone());
-        hold::admit(&self.gateway, &app.counters)?;
-        let wanted = headers::request(request.headers_mut(), &self.peer, host);
+        self.0.set_app(app.clone());
+        hold::admit(&self.0.connection.gateway, &app.counters)?;
+        let wanted = headers::request(request.headers_mut(), &self.0.connection.peer, host);
         let upgrade = match wanted {
             Some(wanted) if request.version() == Version::HTTP_11 => {
                 let upgrade = hyper::upgrade::on(&mut request);
@@ -195,7 +189,7 @@ impl Way {
     }
 
     async fn send(&self, mut sender: Sender, request: Request<RequestBody>, progress: Option<&Progress>) -> Sent {
-        let limit = self.gateway.limits.response_head;
+        let limit = self.0.connection.gateway.limits.response_head;
         let mut deadline = Instant::now() + limit;
         let answer = sender.try_send_request(request);
         tokio::pin!(answer);
@@ -228,7 +222,7 @@ impl Way {
         sender: Sender,
         client_upgrade: Option<ClientUpgrade>,
     ) -> Result<Response<ResponseBody>, Refused> {
-        self.exchange.status = response.status().as_u16();
+        self.0.status = response.status().as_u16();
         let agreed = headers::response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -244,20 +238,20 @@ impl Way {
             let headers = response.headers_mut();
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(header::UPGRADE, agreed);
-            let idle = self.gateway.limits.upgrade_idle;
-            tokio::spawn(tunnel::carry(client, upstream, self.exchange, sender, self.permit, idle));
+            let idle = self.0.connection.gateway.limits.upgrade_idle;
+            tokio::spawn(tunnel::carry(client, upstream, self.0, sender, idle));
             return Ok(response.map(|_| ResponseBody::Switched));
         }
-        let idle = self.gateway.limits.stream_idle;
-        Ok(response.map(|body| ResponseBody::Upstream(UpstreamBody::new(body, self.exchange, sender, idle))))
+        let idle = self.0.connection.gateway.limits.stream_idle;
+        Ok(response.map(|body| ResponseBody::Upstream(UpstreamBody::new(body, self.0, sender, idle))))
     }
 
     fn refuse(self, page: Page) -> Refused {
-        Box::new((page, self.exchange))
+        (page, self.0)
     }
 
     fn app_name(&self) -> &str {
-        self.exchange.app().map_or("", |app| &app.counters.app)
+        self.0.app().map_or("", |app| &app.counters.app)
     }
 }
 

@@ -8,18 +8,23 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Arc,
-        atomic::Ordering::{Relaxed, SeqCst},
+        atomic::{
+            AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
+    task::Poll,
     time::Duration,
 };
 
 use http::HeaderValue;
 use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::watch,
+    time::Instant,
 };
 
 use crate::{args::Network, forward, headers::Trust, protocol::ListenerSpec, state::Gateway};
@@ -51,19 +56,47 @@ impl Peer {
 }
 
 /// One open client connection, counted until its last user drops it.
-pub struct Permit(Arc<Gateway>);
+pub struct Connection {
+    pub gateway: Arc<Gateway>,
+    pub peer: Peer,
+    opened: Instant,
+    /// Milliseconds after `opened` since when no request is under way; [`BUSY`] while one is.
+    waiting_since: AtomicU64,
+}
 
-impl Permit {
-    fn new(gateway: &Arc<Gateway>) -> Option<Arc<Self>> {
+const BUSY: u64 = u64::MAX;
+
+impl Connection {
+    /// Counts a connection in; none beyond the limit.
+    pub fn new(gateway: &Arc<Gateway>, peer: Peer) -> Option<Arc<Self>> {
         let before = gateway.connections.fetch_add(1, SeqCst);
-        let permit = Self(gateway.clone());
-        (before < gateway.limits.connections).then(|| Arc::new(permit))
+        let connection = Self { gateway: gateway.clone(), peer, opened: Instant::now(), waiting_since: AtomicU64::new(0) };
+        (before < gateway.limits.connections).then(|| Arc::new(connection))
+    }
+
+    /// Notes that a request's head has come.
+    pub fn begin_request(&self) {
+        self.waiting_since.store(BUSY, Relaxed);
+    }
+
+    /// Notes that a request is answered.
+    pub fn end_request(&self, now: std::time::Instant) {
+        self.waiting_since.store(now.saturating_duration_since(self.opened.into_std()).as_millis() as u64, Relaxed);
+    }
+
+    /// Returns when a client that goes on like this has waited too long with its next request.
+    fn patience_ends(&self) -> Instant {
+        let limit = self.gateway.limits.request_head;
+        match self.waiting_since.load(Relaxed) {
+            BUSY => Instant::now() + limit,
+            since => self.opened + Duration::from_millis(since) + limit,
+        }
     }
 }
 
-impl Drop for Permit {
+impl Drop for Connection {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, SeqCst);
+        self.gateway.connections.fetch_sub(1, SeqCst);
     }
 }
 
@@ -98,48 +131,84 @@ pub async fn accept(gateway: Arc<Gateway>, socket: OwnedFd, spec: ListenerSpec, 
 
 /// Moves a connection to the worker with the fewest.
 fn seat(gateway: &Arc<Gateway>, stream: TcpStream, peer: Peer, stopping: &watch::Receiver<bool>) {
-    let Some(permit) = Permit::new(gateway) else {
+    let Some(connection) = Connection::new(gateway, peer) else {
         tokio::spawn(turn_away(stream));
         return;
     };
     // All of these fail only on a connection that is gone already.
     let (Some(seat), Ok(()), Ok(stream)) = (gateway.workers.seat(), stream.set_nodelay(true), stream.into_std()) else { return };
-    let (gateway, stopping) = (gateway.clone(), stopping.clone());
+    let stopping = stopping.clone();
     seat.runtime().clone().spawn(async move {
         // Only here, because a socket belongs to the event queue of the runtime that wraps it.
         if let Ok(stream) = TcpStream::from_std(stream) {
-            serve_connection(gateway, stream, peer, permit, stopping).await;
+            serve_connection(connection, stream, stopping).await;
         }
         drop(seat);
     });
 }
 
 /// Serves one connection to its end.
-pub async fn serve_connection<S>(gateway: Arc<Gateway>, stream: S, peer: Peer, permit: Arc<Permit>, mut stopping: watch::Receiver<bool>)
+pub async fn serve_connection<S>(connection: Arc<Connection>, stream: S, mut stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let peer = Arc::new(peer);
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(gateway.limits.request_head).max_buf_size(gateway.limits.head_bytes);
-    let service = service_fn(move |request| forward::answer(gateway.clone(), peer.clone(), permit.clone(), request));
-    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
-    tokio::pin!(connection);
-    // Neither arm loses anything: the connection stays pinned, and the wish to stop stays true.
-    let outcome = tokio::select! {
-        outcome = connection.as_mut() => Some(outcome),
-        () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => None,
-    };
-    let outcome = match outcome {
-        Some(outcome) => outcome,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    builder.max_buf_size(connection.gateway.limits.head_bytes).header_read_timeout(None);
+    let service = service_fn({
+        let connection = connection.clone();
+        move |request| forward::answer(connection.clone(), request)
+    });
+    let http = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    tokio::pin!(http);
+    let mut ended = stopping.clone();
+    let stop = async { drop(ended.wait_for(|stopping| *stopping).await) };
+    tokio::pin!(stop);
+    let patience = tokio::time::sleep_until(connection.patience_ends());
+    tokio::pin!(patience);
+    let mut armed = false;
+    let end = std::future::poll_fn(|cx| {
+        if let Poll::Ready(outcome) = http.as_mut().poll(cx) {
+            return Poll::Ready(End::Ended(outcome));
         }
+        // A task's waker stays the same, so both are registered once and looked at again when they can have fired:
+        // polling them at every wake-up, or a timer of hyper's for every request, costs more than parsing.
+        if !armed || stopping.has_changed().unwrap_or(true) {
+            if stop.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::Stop);
+            }
+            stopping.mark_unchanged();
+        }
+        while (!armed || patience.is_elapsed()) && patience.as_mut().poll(cx).is_ready() {
+            let end = connection.patience_ends();
+            if end <= Instant::now() {
+                return Poll::Ready(End::Slow);
+            }
+            patience.as_mut().reset(end);
+            armed = false;
+        }
+        armed = true;
+        Poll::Pending
+    })
+    .await;
+    let outcome = match end {
+        End::Ended(outcome) => outcome,
+        End::Stop => {
+            http.as_mut().graceful_shutdown();
+            http.await
+        }
+        // No answer: the client may be sending nothing that deserves one.
+        End::Slow => Ok(()),
     };
     if let Err(failure) = outcome {
         tracing::debug!(%failure, "a client's connection ended early");
     }
+}
+
+/// How serving a connection came to an end.
+enum End {
+    Ended(hyper::Result<()>),
+    Stop,
+    Slow,
 }
 
 /// Tells a client beyond the limit so, without reading a byte of it.

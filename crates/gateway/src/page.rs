@@ -139,7 +139,7 @@ impl Page {
     }
 
     /// Makes the response, HTML for who asks for HTML, else JSON.
-    pub fn answer(self, html: bool, mut exchange: Exchange) -> Response<ResponseBody> {
+    pub fn answer(self, html: bool, mut exchange: Box<Exchange>) -> Response<ResponseBody> {
         exchange.status = self.status.as_u16();
         exchange.code = self.code;
         let (kind, text) = if html { ("text/html; charset=utf-8", self.html()) } else { ("application/json", self.json()) };

@@ -16,10 +16,10 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{exchange::Exchange, listen::Permit, upstream::Sender};
+use crate::{exchange::Exchange, upstream::Sender};
 
 /// Carries bytes between the two ends of an agreed upgrade; holds what belongs to the exchange until it ends.
-pub async fn carry(client: OnUpgrade, upstream: OnUpgrade, mut exchange: Exchange, sender: Sender, permit: Arc<Permit>, idle: Duration) {
+pub async fn carry(client: OnUpgrade, upstream: OnUpgrade, mut exchange: Box<Exchange>, sender: Sender, idle: Duration) {
     let (client, upstream) = match tokio::try_join!(client, upstream) {
         Ok(both) => both,
         Err(failure) => {
@@ -53,7 +53,7 @@ pub async fn carry(client: OnUpgrade, upstream: OnUpgrade, mut exchange: Exchang
         tracing::debug!(%failure, "an upgraded connection broke off");
     }
     exchange.bytes += sent.load(Relaxed);
-    drop((sender, permit));
+    drop(sender);
 }
 
 struct Activity {
