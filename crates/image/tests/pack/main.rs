@@ -3,4 +3,5 @@
 mod layouts;
 mod programs;
 mod registry;
+mod stored;
 mod trees;

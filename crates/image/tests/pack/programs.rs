@@ -7,7 +7,7 @@ use pillion_image::pack::{Add, PackError, Recipe};
 use crate::layouts::{Built, chain};
 
 /// Runs a program with `root` as its root directory, and with the /proc by which the dynamic linker learns `$ORIGIN`.
-fn run(root: &Path, argv: &[&str]) -> Output {
+pub fn run(root: &Path, argv: &[&str]) -> Output {
     Command::new("/usr/bin/unshare")
         .args(["--mount", "--pid", "--fork", "--mount-proc=/proc"])
         .arg(format!("--root={}", root.display()))

@@ -19,14 +19,14 @@ use tempfile::TempDir;
 use crate::layouts::Built;
 
 /// A registry of the test's own, ended with it.
-struct Registry {
+pub struct Registry {
     child: Child,
     address: String,
     _dir: TempDir,
 }
 
 impl Registry {
-    fn start(htpasswd: Option<&str>) -> Self {
+    pub fn start(htpasswd: Option<&str>) -> Self {
         // Between the probe and the registry's own bind another test may take the port: then try the next one.
         (0..5).find_map(|_| Self::try_start(htpasswd)).expect("a registry starts")
     }
@@ -70,7 +70,7 @@ impl Registry {
         None
     }
 
-    fn name(&self) -> ImageName {
+    pub fn name(&self) -> ImageName {
         format!("{}/shop/web:1.4", self.address).parse().expect("a name")
     }
 

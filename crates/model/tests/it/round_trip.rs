@@ -129,6 +129,31 @@ proptest! {
     }
 
     #[test]
+    fn a_circle_is_found_exactly_where_no_start_order_exists(edges in vec((0usize..6, 0usize..6), 0..10)) {
+        let mut app = AppFile::parse("name: a\ncontainers: { c0: { main: true, image: i } }").expect("a correct file");
+        let names: Vec<ContainerName> = (0..6).map(|n| format!("c{n}").parse().expect("a name")).collect();
+        let plain = Container { main: false, ..app.containers[0].clone() };
+        for name in &names[1..] {
+            app.containers.insert(name.clone(), plain.clone());
+        }
+        for (from, to) in edges {
+            app.containers[from].depends_on.insert(names[to].clone(), Condition::Started);
+        }
+        // Take away what waits for nothing that is left, as a supervisor would start it.
+        let mut left: Vec<&ContainerName> = names.iter().collect();
+        loop {
+            let before = left.len();
+            let waiting = left.clone();
+            left.retain(|name| app.containers[*name].depends_on.keys().any(|on| waiting.contains(&on)));
+            if left.len() == before {
+                break;
+            }
+        }
+        let found = validate(&app).err().unwrap_or_default();
+        prop_assert_eq!(found.iter().any(|problem| problem.code == ProblemCode::DependencyCycle), !left.is_empty());
+    }
+
+    #[test]
     fn any_text_is_read_or_refused_without_a_panic(text in text()) {
         if let Err(problems) = AppFile::parse(&text) {
             prop_assert!(!problems.is_empty());
