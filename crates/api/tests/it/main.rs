@@ -1,0 +1,8 @@
+//! The native API over a real Unix socket, before the real control plane and a scripted engine.
+
+mod applying;
+mod document;
+mod refusals;
+mod schema;
+mod streaming;
+mod world;
