@@ -3,6 +3,8 @@
 use std::{
     fs,
     net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket},
+    thread,
+    time::Duration,
 };
 
 use pillion_runtime::{
@@ -10,7 +12,10 @@ use pillion_runtime::{
     spec::{NetworkSpec, SandboxSpec},
 };
 
-use crate::world::{IDS, World, inside, launcher};
+use crate::{
+    outside::Outside,
+    world::{IDS, World, inside, launcher},
+};
 
 #[test]
 fn a_sandbox_has_both_loopbacks_its_address_and_low_ports_for_everybody() {
@@ -138,4 +143,30 @@ fn a_supervisor_that_entered_the_network_comes_back_when_it_removes_the_sandbox(
 
     sandbox.remove().expect("removed");
     assert_eq!(own(), outside);
+}
+
+#[test]
+fn many_sandboxes_made_and_removed_at_once_work_and_leave_nothing() {
+    let mut world = World::new();
+    let outside = Outside::new(&mut world);
+    let server = outside.listen(outside.address);
+    let to = server.local_addr().expect("an address");
+    let specs: Vec<_> = (2..26).map(|host| (host, world.spec(&format!("s{host}"), host, Some(IDS)))).collect();
+    let before = world.traces();
+
+    thread::scope(|scope| {
+        for (_, spec) in &specs {
+            scope.spawn(|| {
+                let sandbox = Sandbox::create(&launcher(), spec).expect("a sandbox");
+                inside(&sandbox, move || TcpStream::connect_timeout(&to, Duration::from_secs(5)).expect("connected"));
+                sandbox.remove().expect("removed");
+            });
+        }
+    });
+
+    let left: Vec<_> = world.traces().into_iter().filter(|trace| !before.contains(trace)).collect();
+    assert_eq!(left, Vec::<String>::new());
+    for (host, spec) in specs {
+        assert!(!spec.dir.exists(), "{host}");
+    }
 }
