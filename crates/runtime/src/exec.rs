@@ -30,12 +30,7 @@ impl Program {
     /// Finds the program of `argv` as execvp(3) does, with the container's own PATH.
     pub fn find(argv: &[String], env: &[String]) -> Result<Self, Fault> {
         let Some(command) = argv.first() else { return Err(Fault::NoCommand { image: String::new() }) };
-        let candidates: Vec<PathBuf> = if command.contains('/') {
-            vec![PathBuf::from(command)]
-        } else {
-            let path = env.iter().rev().find_map(|e| e.strip_prefix("PATH=")).filter(|p| !p.is_empty());
-            path.unwrap_or(DEFAULT_PATH).split(':').map(|dir| Path::new(if dir.is_empty() { "." } else { dir }).join(command)).collect()
-        };
+        let candidates = candidates(command, env);
         let mut seen = false;
         for path in &candidates {
             if !path.is_file() {
@@ -76,6 +71,15 @@ impl Program {
         let error = Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO);
         refusal::explain(&self.argv[0], &self.path, error)
     }
+}
+
+/// Where `command` may be, in the order in which it is looked for.
+pub(crate) fn candidates(command: &str, env: &[String]) -> Vec<PathBuf> {
+    if command.contains('/') {
+        return vec![PathBuf::from(command)];
+    }
+    let path = env.iter().rev().find_map(|e| e.strip_prefix("PATH=")).filter(|p| !p.is_empty());
+    path.unwrap_or(DEFAULT_PATH).split(':').map(|dir| Path::new(if dir.is_empty() { "." } else { dir }).join(command)).collect()
 }
 
 fn c_strings(strings: &[String]) -> Result<Vec<CString>, std::ffi::NulError> {

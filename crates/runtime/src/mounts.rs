@@ -1,5 +1,7 @@
 //! What is mounted into a container's root beside what every container has: volumes, host directories, files, tmpfs.
 
+mod hidden;
+
 use std::{
     fs,
     os::{
@@ -18,6 +20,8 @@ use rustix::{
         fsmount, fsopen, move_mount, open_tree,
     },
 };
+
+pub(crate) use hidden::Command;
 
 use crate::{
     rootfs::{Stage, set_attributes, tree},

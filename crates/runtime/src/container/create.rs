@@ -77,7 +77,9 @@ fn create(socket: &UnixStream, request: &CreateRequest, fds: Vec<OwnedFd>) -> Re
     let sources = mounts::open(container, sandbox)?;
     let stage = rootfs::Stage::make(sandbox.ids)?;
     let root = layers.mount(&stage, namespaces.user())?;
+    let command = mounts::Command::of(root.as_fd(), container);
     sources.attach(&stage, root.as_fd())?;
+    command.check(root.as_fd(), container)?;
     let user = rootfs::user::look_up(root.as_fd(), &container.user, sandbox.ids)?;
     mounts::make_working_directory(root.as_fd(), &container.cwd, sandbox.ids)?;
 

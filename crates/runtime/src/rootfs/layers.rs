@@ -55,7 +55,12 @@ pub(crate) fn open(root: &RootSpec, ids: Option<IdRange>) -> Result<Layers, Faul
         }
         Ok(rustix::fs::open(&root.scratch, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
     };
-    let scratch = scratch().map_err(|e| failed(format!("making the container's directory {}", root.scratch.display()), e))?;
+    let scratch = scratch().map_err(|e| match e.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => {
+            Fault::DiskFull { path: root.scratch.display().to_string(), doing: "making the container's directory".to_owned() }
+        }
+        _ => failed(format!("making the container's directory {}", root.scratch.display()), e),
+    })?;
     Ok(Layers { trees, scratch })
 }
 

@@ -123,3 +123,34 @@ async fn a_container_that_is_given_up_leaves_nothing() {
     created.discard().await.expect("nothing left");
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
 }
+
+#[tokio::test]
+async fn a_volume_that_hides_the_command_is_named() {
+    let world = World::new();
+    let opt = world.image.join("opt/app");
+    fs::create_dir_all(&opt).expect("a directory");
+    fs::write(opt.join("serve"), "#!/bin/sh\necho served\n").expect("a file");
+    fs::set_permissions(opt.join("serve"), fs::Permissions::from_mode(0o755)).expect("a mode");
+    let mut container = world.container("a", &["/opt/app/serve"]);
+    assert_eq!(world.run(&container).await.stdout, "served\n");
+    let source = world.dir.join("cache");
+    container.mounts = vec![MountSpec::Volume { source, sub_path: None, path: "/opt/app".into(), read_only: false }];
+    let hidden = Fault::VolumeHidesFiles { path: "/opt/app/serve".into(), mount: "/opt/app".into(), volume: "cache".into() };
+    assert_eq!(fault(&world, &container).await, hidden);
+    container.argv = vec!["/opt/app/other".into()];
+    assert!(matches!(fault(&world, &container).await, Fault::CommandMissing { .. }), "what the image lacks is just missing");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_called_that() {
+    let world = World::new();
+    let full = world.dir.join("full");
+    fs::create_dir(&full).expect("a directory");
+    // One inode for the root itself: there is no room for a single directory more.
+    rustix::mount::mount("full", &full, "tmpfs", rustix::mount::MountFlags::empty(), c"nr_inodes=1").expect("a full disk");
+    let mut container = world.container("a", &["true"]);
+    container.root.scratch = full.join("scratch");
+    let fault = fault(&world, &container).await;
+    rustix::mount::unmount(&full, rustix::mount::UnmountFlags::DETACH).expect("an unmounted disk");
+    assert!(matches!(fault, Fault::DiskFull { .. }), "{fault:?}");
+}

@@ -95,3 +95,30 @@ async fn programs_find_home_and_path_in_their_environment() {
     lines.sort_unstable();
     assert_eq!(lines, ["HOME=/root", "LEVEL=1", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]);
 }
+
+#[tokio::test]
+async fn many_starts_leave_no_process_mount_cgroup_or_descriptor() {
+    let world = World::new();
+    // The first start opens what the process keeps for good.
+    world.run_shell("true").await;
+    let before = left_behind(&world);
+    for _ in 0..10 {
+        let containers: Vec<_> = (0..6).map(|n| world.container(&format!("n{n}"), &["sh", "-c", "sleep 100 & echo done"])).collect();
+        let runs = futures_join(containers.iter().map(|c| world.run(c))).await;
+        assert!(runs.iter().all(|run| run.stdout == "done\n"), "{runs:?}");
+    }
+    assert_eq!(left_behind(&world), before);
+}
+
+/// Counts this process's children, descriptors, mounts, and the sandbox's cgroups.
+fn left_behind(world: &World) -> [usize; 4] {
+    let count = |path: &str| std::fs::read_dir(path).expect("listing").count();
+    // Other tests mount as well; only what lies below this world counts.
+    let own = world.dir.to_str().expect("text");
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts").lines().filter(|l| l.contains(own)).count();
+    let children = std::fs::read_dir("/proc/self/task").expect("threads").flatten();
+    let children = children.map(|t| std::fs::read_to_string(t.path().join("children")).unwrap_or_default().split_whitespace().count()).sum();
+    let trees = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"].map(|tree| std::path::Path::new(tree).join(&world.sandbox().cgroup));
+    let groups = trees.iter().filter_map(|tree| std::fs::read_dir(tree).ok()).map(|dir| dir.flatten().filter(|e| e.path().is_dir()).count()).sum();
+    [children, count("/proc/self/fd"), mounts, groups]
+}
