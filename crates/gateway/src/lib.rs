@@ -23,6 +23,7 @@ mod instance;
 mod limits;
 pub mod listen;
 mod page;
+mod pressure;
 mod privileges;
 pub mod protocol;
 mod role;

@@ -5,7 +5,8 @@ use std::time::Duration;
 /// The bounds. All durations count from the last sign of life they speak of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// From the start of waiting for a request to the end of its headers; so also the idle time of a kept connection.
+    /// From the start of waiting for a request to the end of its headers, so also the idle time of a kept connection;
+    /// and how long a client may take no byte of its answer (found out within twice that).
     pub request_head: Duration,
     /// From the last byte of the request to the response's headers: App Service's front end gives 230 s.
     pub response_head: Duration,

@@ -27,7 +27,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{args::Network, forward, headers::Trust, protocol::ListenerSpec, state::Gateway};
+use crate::{args::Network, forward, headers::Trust, pressure::Pressed, protocol::ListenerSpec, state::Gateway};
 
 /// The client end of a connection.
 #[derive(Debug, Clone)]
@@ -62,6 +62,8 @@ pub struct Connection {
     opened: Instant,
     /// Milliseconds after `opened` since when no request is under way; [`BUSY`] while one is.
     waiting_since: AtomicU64,
+    /// Milliseconds after `opened` since when the client takes no bytes of its answer; [`BUSY`] while it does.
+    blocked_since: AtomicU64,
 }
 
 const BUSY: u64 = u64::MAX;
@@ -70,7 +72,13 @@ impl Connection {
     /// Counts a connection in; none beyond the limit.
     pub fn new(gateway: &Arc<Gateway>, peer: Peer) -> Option<Arc<Self>> {
         let before = gateway.connections.fetch_add(1, SeqCst);
-        let connection = Self { gateway: gateway.clone(), peer, opened: Instant::now(), waiting_since: AtomicU64::new(0) };
+        let connection = Self {
+            gateway: gateway.clone(),
+            peer,
+            opened: Instant::now(),
+            waiting_since: AtomicU64::new(0),
+            blocked_since: AtomicU64::new(BUSY),
+        };
         (before < gateway.limits.connections).then(|| Arc::new(connection))
     }
 
@@ -84,10 +92,25 @@ impl Connection {
         self.waiting_since.store(now.saturating_duration_since(self.opened.into_std()).as_millis() as u64, Relaxed);
     }
 
-    /// Returns when a client that goes on like this has waited too long with its next request.
+    /// Notes that the client's socket took bytes.
+    pub fn takes_bytes(&self) {
+        if self.blocked_since.load(Relaxed) != BUSY {
+            self.blocked_since.store(BUSY, Relaxed);
+        }
+    }
+
+    /// Notes that the client's socket is full.
+    pub fn takes_nothing(&self) {
+        if self.blocked_since.load(Relaxed) == BUSY {
+            self.blocked_since.store(self.opened.elapsed().as_millis() as u64, Relaxed);
+        }
+    }
+
+    /// Returns when a client that goes on like this has waited too long with its next request, or with reading.
     fn patience_ends(&self) -> Instant {
         let limit = self.gateway.limits.request_head;
-        match self.waiting_since.load(Relaxed) {
+        let since = self.waiting_since.load(Relaxed).min(self.blocked_since.load(Relaxed));
+        match since {
             BUSY => Instant::now() + limit,
             since => self.opened + Duration::from_millis(since) + limit,
         }
@@ -147,7 +170,7 @@ fn seat(gateway: &Arc<Gateway>, stream: TcpStream, peer: Peer, stopping: &watch:
     });
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end. Must be a task of its own: it counts on its waker staying the same.
 pub async fn serve_connection<S>(connection: Arc<Connection>, stream: S, mut stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -158,6 +181,7 @@ where
         let connection = connection.clone();
         move |request| forward::answer(connection.clone(), request)
     });
+    let stream = Pressed { stream, connection: connection.clone() };
     let http = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::pin!(http);
     let mut ended = stopping.clone();

@@ -116,6 +116,33 @@ async fn a_client_that_never_ends_its_headers_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_client_that_never_reads_its_answer_is_cut_off() {
+    let mut rig = Rig::start_with(|args| args.request_head_ms = Some(200)).await;
+    // More than the buffers of every socket on the way.
+    let shop = Upstream::saying(&"x".repeat(64 << 20)).await;
+    rig.shop(shop.port).await;
+    let mut wire = rig.connect().await;
+    wire.send("GET / HTTP/1.1\r\nHost: shop.localhost\r\n\r\n").await;
+    crate::routing::wait_until(&rig, |active| active == 1).await;
+    crate::routing::wait_until(&rig, |active| active == 0).await;
+    let stats = rig.client.stats().await.unwrap();
+    assert_eq!(stats[0].requests, 1);
+}
+
+#[tokio::test]
+async fn a_slow_answer_outlives_the_limit_for_waiting_clients() {
+    let mut rig = Rig::start_with(|args| args.request_head_ms = Some(50)).await;
+    let shop = Upstream::serve(|_| async {
+        // Longer than the limit under test: nothing but time can show that it is not applied here.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        hyper::Response::new(crate::upstream::full("late"))
+    })
+    .await;
+    rig.shop(shop.port).await;
+    assert_eq!(rig.get("shop.localhost", "/").await.body, "late");
+}
+
+#[tokio::test]
 async fn clients_beyond_the_limit_are_told_and_the_others_served() {
     let mut rig = Rig::start_with(|args| args.max_connections = Some(2)).await;
     let shop = Upstream::saying("hello").await;
