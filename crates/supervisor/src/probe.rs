@@ -51,7 +51,7 @@ pub(crate) async fn run(process: Rc<dyn Process>, asked: Asked<'_>) -> Result<()
         }
         Check::Exec { argv } => {
             let command = argv.join(" ");
-            match timeout(within, exec(&process, argv)).await {
+            match timeout(within, exec(process, argv.clone())).await {
                 Ok(Ok((Exit::Code { code: 0 }, _))) => Ok(()),
                 Ok(Ok((exit, output))) => Err(Fault::ProbeExec { probe, command, exit, output }),
                 Ok(Err(fault)) => Err(Fault::ProbeRefused { probe, target: command, reason: fault.to_string() }),
@@ -140,7 +140,7 @@ fn status(line: &[u8]) -> Option<u16> {
     rest.get(..3)?.parse().ok().filter(|status| (100..1000).contains(status))
 }
 
-async fn exec(process: &Rc<dyn Process>, argv: &[String]) -> Result<(Exit, String), Fault> {
+async fn exec(process: Rc<dyn Process>, argv: Vec<String>) -> Result<(Exit, String), Fault> {
     let failed = |error: io::Error| Fault::StartFailed { doing: "running a probe".into(), reason: error.to_string() };
     let mut output = File::from(rustix::fs::memfd_create("probe", rustix::fs::MemfdFlags::CLOEXEC).map_err(|e| failed(e.into()))?);
     let null = File::open("/dev/null").map_err(failed)?;
@@ -149,8 +149,10 @@ async fn exec(process: &Rc<dyn Process>, argv: &[String]) -> Result<(Exit, Strin
         stdout: output.try_clone().map_err(failed)?.into(),
         stderr: output.try_clone().map_err(failed)?.into(),
     };
-    let spec = ExecSpec { argv: argv.to_vec(), env: Vec::new(), cwd: None, user: None, terminal: false };
-    let mut child = Child(Some(process.exec(&spec, stdio).await?));
+    let spec = ExecSpec { argv, env: Vec::new(), cwd: None, user: None, terminal: false };
+    // In a task, so that a time-out in the middle of starting still leaves someone who ends and reaps what was started.
+    let starting = tokio::task::spawn_local(async move { process.exec(&spec, stdio).await.map(|child| Child(Some(child))) });
+    let mut child = starting.await.map_err(|error| failed(io::Error::other(error)))??;
     let exit = child.wait().await;
     let mut bytes = Vec::new();
     // Both descriptors share one offset, which stands at the end.

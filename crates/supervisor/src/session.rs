@@ -20,6 +20,7 @@ use tokio::{
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::mpsc,
+    task::JoinHandle,
 };
 
 use crate::{
@@ -58,24 +59,29 @@ pub(crate) async fn run(
         Ok(started) => started,
         Err(reason) => return wire::write(&mut stream, &Reply::Refused { reason }).await,
     };
-    wire::write(&mut stream, &Reply::Ok).await?;
+    // Reaped whatever becomes of the session: a dead process that nobody reaps keeps its container from ending.
+    let waiting = Rc::clone(&process);
+    let ended = tokio::task::spawn_local(async move { waiting.wait().await });
+    if let Err(error) = wire::write(&mut stream, &Reply::Ok).await {
+        process.signal(9);
+        return Err(error);
+    }
     let (from, mut to) = stream.into_split();
     let outcome = {
         let stdin = ends.stdin.take();
-        let talk = output(&process, &ends, &mut to);
+        let talk = output(ended, &ends, &mut to);
         let listen = input(from, stdin, ends.terminal.as_ref());
         tokio::pin!(talk, listen);
         // The session is over when either ends: the client left, or the process ended and its output is out. What is
         // cut off by cancelling is only what nobody wants any more.
         tokio::select! {
-            exit = &mut talk => Some(exit?),
+            exit = &mut talk => exit.ok(),
             () = &mut listen => None,
         }
     };
     match outcome {
         Some(exit) => wire::write(&mut to, &Reply::Exit { exit }).await,
         None => {
-            // The task that waits for it reaps it.
             process.signal(9);
             Ok(())
         }
@@ -111,7 +117,7 @@ async fn start(shared: &Shared, container: &str, exec: &ExecSpec, tty_size: Opti
 }
 
 /// Sends what the process prints until it has ended and its streams are empty.
-async fn output(process: &Rc<dyn Process>, ends: &Ends, to: &mut OwnedWriteHalf) -> Result<Exit, WireError> {
+async fn output(mut ended: JoinHandle<Exit>, ends: &Ends, to: &mut OwnedWriteHalf) -> Result<Exit, WireError> {
     // A slow client makes the process wait, as a slow terminal would.
     let (frames, mut queue) = mpsc::channel::<Reply>(4);
     let mut readers = tokio::task::JoinSet::new();
@@ -131,8 +137,6 @@ async fn output(process: &Rc<dyn Process>, ends: &Ends, to: &mut OwnedWriteHalf)
         });
     }
     drop(frames);
-    let waiting = Rc::clone(process);
-    let mut ended = tokio::task::spawn_local(async move { waiting.wait().await });
     let mut exit = None;
     loop {
         // Cancel-safe: a frame is taken only when it wins, and the wait runs in a task of its own.

@@ -16,7 +16,7 @@ fn at<'a>(events: &'a [pillion_supervisor::status::Event], name: &str, what: imp
 async fn an_instance_starts_in_order_serves_and_leaves_nothing() {
     let mut migrate = shell("migrate", "sleep 0.05; echo migrated");
     migrate.restart = RestartPolicy::OnFailure;
-    let cache = waiting("cache", "nc -lk -p 6379 -e cat &");
+    let cache = waiting("cache", "nc -ll -p 6379 -e cat &");
     let mut main = web(8080);
     main.depends_on = vec![("migrate".into(), Condition::Completed), ("cache".into(), Condition::Started)];
     main.readiness = Some(Probe {
@@ -136,7 +136,7 @@ async fn liveness_restarts_with_its_cause() {
     sick.depends_on = Vec::new();
     let world = World::started(vec![main, sick]);
     let before = world.until_ready().await;
-    std::fs::write(world.dir.join("scratch/web/upper/sick"), "").expect("a file in the container");
+    world.exec("web", "touch /sick").await;
     let (_, events) = world.until(|s| container(s, "web").restarts >= 1).await;
     let unwell = at(&events, "web", |e| matches!(e, EventKind::Unready { .. }));
     let EventKind::Unready { diagnosis } = &unwell.what else { unreachable!() };

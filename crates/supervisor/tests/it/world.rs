@@ -80,10 +80,6 @@ impl World {
         world
     }
 
-    pub fn supervisor_pid(&self) -> u32 {
-        self.child.as_ref().expect("a supervisor").id()
-    }
-
     pub async fn client(&self) -> Client {
         Client::connect(&self.dir).await.expect("a supervisor that listens")
     }
@@ -98,6 +94,14 @@ impl World {
         change(&mut self.spec);
         place(&mut self.spec, &self.dir);
         self.request(Request::Update { spec: Box::new(self.spec.clone()) }).await;
+    }
+
+    /// Runs a shell line in a container to its end.
+    pub async fn exec(&self, container: &str, line: &str) {
+        let argv = vec!["sh".into(), "-c".into(), line.into()];
+        let exec = runtime::ExecSpec { argv, env: Vec::new(), cwd: None, user: None, terminal: false };
+        let mut session = self.client().await.exec(container, exec, None).await.expect("a session");
+        while session.output.recv().await.is_some() {}
     }
 
     /// Waits for a state and returns it with every event until then.
