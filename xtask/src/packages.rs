@@ -1,0 +1,91 @@
+//! What has to be on the machine: Debian's packages, and the collector from the Python index.
+
+use std::{fs, path::Path, process::Command};
+
+use pillion_e2e::Part;
+
+use crate::run::{Outcome, run, workspace};
+
+/// A thing to be installed: where it shows that it is there, and which package brings it.
+pub struct Need {
+    shows: &'static str,
+    package: &'static str,
+}
+
+/// Packages of the demo and the tests.
+pub const EVERYTHING: &[Need] = &[
+    Need { shows: "/usr/bin/cc", package: "gcc" },
+    Need { shows: "/usr/bin/docker-registry", package: "docker-registry" },
+    Need { shows: "/usr/bin/redis-server", package: "redis-server" },
+    Need { shows: "/usr/bin/htpasswd", package: "apache2-utils" },
+    Need { shows: "/usr/bin/busybox", package: "busybox-static" },
+    Need { shows: "/usr/sbin/nft", package: "nftables" },
+    Need { shows: "/usr/sbin/ip", package: "iproute2" },
+    Need { shows: "/etc/ssl/certs/ca-certificates.crt", package: "ca-certificates" },
+    Need { shows: "/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0", package: "libpython3.11" },
+];
+
+/// The version that was tried; it is a pre-release, so nothing newer is taken by itself.
+const ROTEL: &str = "rotel==0.0.1a15";
+
+/// Installs what is missing of `needs`, and the collector.
+///
+/// # Errors
+/// This is not a machine with `apt-get`, we are not root, or an installation fails.
+pub fn install(needs: &[Need]) -> Outcome {
+    let missing: Vec<_> = needs.iter().filter(|need| !Path::new(need.shows).exists()).map(|need| need.package).collect();
+    install_packages(&missing)?;
+    install_rotel()
+}
+
+/// Installs Debian packages by name.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_packages(packages: &[&str]) -> Outcome {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Err(format!("{} must be installed; run this as root, or install them yourself", packages.join(", ")));
+    }
+    if !Path::new("/usr/bin/apt-get").exists() {
+        return Err(format!("this machine has no apt-get; install {} by its own package manager", packages.join(", ")));
+    }
+    eprintln!("installing {} with apt-get", packages.join(", "));
+    run(Command::new("apt-get").args(["update", "-qq"]))?;
+    // Debian starts what it installs; the tests start their own and want the ports for themselves.
+    let policy = Path::new("/usr/sbin/policy-rc.d");
+    let guard = !policy.exists();
+    if guard {
+        write_executable(policy, "#!/bin/sh\nexit 101\n")?;
+    }
+    let installed = run(Command::new("apt-get")
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive"));
+    if guard {
+        fs::remove_file(policy).map_err(|error| format!("{}: {error}", policy.display()))?;
+    }
+    installed
+}
+
+fn install_rotel() -> Outcome {
+    if Part::Rotel.path().exists() {
+        return Ok(());
+    }
+    let target = workspace().join("target/parts/rotel");
+    if run(Command::new("python3").args(["-m", "pip", "--version"])).is_err() {
+        install_packages(&["python3-pip"])?;
+    }
+    eprintln!("installing {ROTEL} from the Python index into target/parts");
+    run(Command::new("python3").args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]).arg(&target).arg(ROTEL))?;
+    if Part::Rotel.path().exists() { Ok(()) } else { Err(format!("{ROTEL} holds no {}", Part::Rotel.path().display())) }
+}
+
+fn write_executable(path: &Path, text: &str) -> Outcome {
+    use std::os::unix::fs::PermissionsExt;
+    fs::write(path, text)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
+        .map_err(|error| format!("{}: {error}", path.display()))
+}

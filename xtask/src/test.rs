@@ -1,0 +1,31 @@
+//! Every test there is: licences, then all crates' tests and the end-to-end tests in one run of the test runner.
+
+use clap::Args;
+
+use crate::{
+    licences, packages,
+    run::{Outcome, cargo, output, run},
+};
+
+/// Check licences, then run every test.
+#[derive(Args)]
+pub struct Test {
+    /// Only tests whose name holds this
+    filter: Option<String>,
+}
+
+impl Test {
+    pub fn run(self) -> Outcome {
+        packages::install(packages::EVERYTHING)?;
+        licences::check()?;
+        // The end-to-end tests drive the programs, which the test runner does not build by itself.
+        run(cargo().args(["build", "--locked", "--workspace", "--bins"]))?;
+        let runner: &[&str] = if output(cargo().args(["nextest", "--version"])).is_ok() {
+            &["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]
+        } else {
+            eprintln!("cargo-nextest is not installed; using `cargo test`, one crate after another");
+            &["test", "--locked", "--workspace", "--no-fail-fast"]
+        };
+        run(cargo().args(runner).args(self.filter))
+    }
+}
