@@ -38,9 +38,12 @@ pub(super) struct Entry {
     pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     /// Size of the file once written.
     pub(super) size: u64,
-    /// Offset and length of each piece of content, in order; none for a file without holes.
-    pub(super) sparse: Option<Vec<(u64, u64)>>,
+    /// None for a file without holes.
+    pub(super) sparse: Option<Pieces>,
 }
+
+/// Offset and length of each piece of content of a sparse file, in order.
+pub(super) type Pieces = Vec<(u64, u64)>;
 
 /// A tar stream; after [`Archive::next`] the entry's content is read by [`Archive::chunk`] and [`Archive::consume`].
 pub(super) struct Archive<R> {
@@ -140,7 +143,12 @@ impl<R: BufRead> Archive<R> {
             b'6' => Kind::Fifo,
             other => Kind::Unknown(other),
         };
-        let (sparse, size) = if flag == b'S' { self.sparse_map(header, stored)? } else { (None, stored) };
+        let (sparse, size) = if flag == b'S' {
+            let (map, size) = self.sparse_map(header, stored)?;
+            (Some(map), size)
+        } else {
+            (None, stored)
+        };
         self.left = stored;
         self.padding = padding(stored);
         Ok(Entry {
@@ -157,7 +165,7 @@ impl<R: BufRead> Archive<R> {
     }
 
     /// Reads the map of an old GNU sparse file: four pieces in the header, 21 in each block that follows.
-    fn sparse_map(&mut self, header: &Header, stored: u64) -> io::Result<(Option<Vec<(u64, u64)>>, u64)> {
+    fn sparse_map(&mut self, header: &Header, stored: u64) -> io::Result<(Pieces, u64)> {
         let gnu = header.as_gnu().ok_or_else(|| broken("a sparse file without a GNU header"))?;
         let size = unsigned(&gnu.realsize, "real size")?;
         let mut map = Vec::new();
@@ -194,7 +202,7 @@ impl<R: BufRead> Archive<R> {
         if content != stored {
             return Err(broken("the map of a sparse file does not match its content"));
         }
-        Ok((Some(map), size))
+        Ok((map, size))
     }
 
     /// Reads a header block; none at the end of the archive, which is a block of zeros or the end of the stream.

@@ -256,10 +256,10 @@ async fn a_connection_that_always_breaks_is_given_up_and_leaves_nothing_to_trust
     settings.retry.attempts = 2;
     let (root, store) = store_with(settings);
     let name: ImageName = format!("{}/big:1", proxy.host).parse().expect("valid");
-    // Every attempt brings a little, so it is the patience without progress that ends it: the proxy cuts before the first byte of content.
-    let result = tokio::time::timeout(std::time::Duration::from_secs(20), pull(&store, &name, None)).await;
-    if let Ok(result) = result {
-        assert!(matches!(result, Err(PullError::Unreachable { .. })), "{result:?}");
+    // The proxy drops the piece that crosses its limit, so no attempt brings a byte of the layer.
+    match pull(&store, &name, None).await {
+        Err(PullError::Unreachable { .. }) => {}
+        other => panic!("{other:?}"),
     }
     assert!(store.list().expect("readable").is_empty());
     assert_eq!(layer_dirs(root.path()), 0);

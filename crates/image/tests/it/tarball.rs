@@ -5,7 +5,7 @@ use std::io::Write;
 use pillion_image::Digest;
 
 /// A tar archive in the making.
-#[derive(Default, Clone)]
+#[derive(Default, Clone, Debug)]
 pub struct Tarball(Vec<u8>);
 
 /// One entry's header fields.
@@ -77,11 +77,6 @@ impl Tarball {
             content.push(b'\n');
         }
         self.raw(&Entry { content: &content, ..Entry::new(b'x', b"pax") });
-        self
-    }
-
-    pub fn bytes(mut self, bytes: &[u8]) -> Tarball {
-        self.0.extend_from_slice(bytes);
         self
     }
 
