@@ -1,6 +1,7 @@
 //! Sending an image layout to a registry.
 
 use std::{
+    future::Future,
     io,
     path::{Path, PathBuf},
 };
@@ -16,7 +17,10 @@ use pillion_fault::Fault;
 use serde::Deserialize;
 
 use super::layout::MANIFEST_TYPE;
-use crate::{Credential, Digest, ImageName, Settings};
+use crate::{
+    Credential, Digest, ImageName, Retry, Settings,
+    backoff::{chance, pause},
+};
 
 /// An index or manifest larger than this is none.
 const MAX_DOCUMENT: u64 = 4 << 20;
@@ -88,7 +92,8 @@ struct Descriptor {
 }
 
 /// Sends the one image of a layout to where `name` says, over plain HTTP on loopback and where `settings` list the registry.
-/// Blobs that the registry has are not sent again; the manifest comes last, so that nobody pulls half an image.
+/// Blobs that the registry has are not sent again; the manifest comes last, so that nobody pulls half an image. A transfer
+/// that breaks is tried again as often as `settings.retry` says.
 ///
 /// # Errors
 /// [`PushError`]; blobs that were sent stay with the registry, which forgets them in time.
@@ -105,11 +110,11 @@ pub async fn push(layout: &Path, name: &ImageName, credential: Option<&Credentia
     target.login().await?;
     let mut sent = 0;
     for blob in manifest.layers.iter().chain([&manifest.config]) {
-        sent += target.blob(layout, blob).await?;
+        sent += target.patiently(|| target.blob(layout, blob)).await?;
     }
     let media_type = image.media_type.as_deref().unwrap_or(MANIFEST_TYPE);
     sent += bytes.len() as u64;
-    target.manifest(bytes, media_type).await?;
+    target.patiently(|| target.manifest(bytes.clone(), media_type)).await?;
     let pinned = format!("{}/{}@{}", name.registry(), name.repository(), image.digest);
     Ok(Pushed { pinned, digest: image.digest.clone(), sent })
 }
@@ -121,10 +126,11 @@ struct Target<'a> {
     name: &'a ImageName,
     wire: &'a Reference,
     user: Option<&'a str>,
+    retry: &'a Retry,
 }
 
 impl<'a> Target<'a> {
-    fn new(name: &'a ImageName, credential: Option<&'a Credential>, settings: &Settings) -> Result<Self, PushError> {
+    fn new(name: &'a ImageName, credential: Option<&'a Credential>, settings: &'a Settings) -> Result<Self, PushError> {
         // Fails only if a provider is installed already, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let plain = name.registry_is_loopback() || settings.plain_http.iter().any(|registry| registry == name.registry());
@@ -144,12 +150,27 @@ impl<'a> Target<'a> {
         };
         let user = credential.and_then(Credential::user);
         let client = Client::try_from(config).map_err(|source| registry_error(name, user, source))?;
-        Ok(Self { client, auth, name, wire: name.wire(), user })
+        Ok(Self { client, auth, name, wire: name.wire(), user, retry: &settings.retry })
     }
 
     async fn login(&self) -> Result<(), PushError> {
         let answer = self.client.auth(self.wire, &self.auth, RegistryOperation::Push).await;
         answer.map(drop).map_err(|source| self.error(source))
+    }
+
+    /// Tries again what may work the next time, after pauses that double.
+    async fn patiently<T, F: Future<Output = Result<T, PushError>>>(&self, request: impl Fn() -> F) -> Result<T, PushError> {
+        let mut attempt = 1;
+        loop {
+            match request().await {
+                Err(PushError::Registry { source, .. }) if attempt < self.retry.attempts && passing(&source) => {
+                    tracing::debug!(attempt, error = chain(source.as_ref()), "a push is tried again");
+                    tokio::time::sleep(pause(self.retry, attempt, chance())).await;
+                    attempt += 1;
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Sends a blob unless the registry has it; returns the bytes sent.
@@ -191,6 +212,17 @@ fn registry_error(name: &ImageName, user: Option<&str>, source: OciDistributionE
         return PushError::Refused { image, registry, user: user.map(str::to_owned) };
     }
     PushError::Registry { image, registry, source: Box::new(source) }
+}
+
+/// Returns true for broken connections and for a registry that is busy or ill at the moment.
+fn passing(error: &OciDistributionError) -> bool {
+    match error {
+        OciDistributionError::RequestError(error) => !error.is_builder() && !error.is_redirect(),
+        OciDistributionError::IoError(_) => true,
+        OciDistributionError::ServerError { code, .. } => matches!(code, 408 | 429 | 500..=599),
+        // The client's own enum, with thirty ways to fail for good.
+        _ => false,
+    }
 }
 
 async fn document<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<(Vec<u8>, T), PushError> {

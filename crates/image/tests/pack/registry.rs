@@ -5,16 +5,21 @@ use std::{
     io::{BufRead, BufReader},
     net::TcpListener,
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use pillion_fault::Fault;
 use pillion_image::{
-    Credential, ImageName, Settings,
+    Credential, ImageName, Retry, Settings,
     pack::{Add, PushError, Recipe, push},
 };
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::layouts::Built;
 
@@ -142,6 +147,43 @@ async fn a_registry_that_is_not_there_is_named() {
     let name: ImageName = format!("{address}/a:1").parse().expect("a name");
     let error = push(&image().image.layout, &name, None, &Settings::default()).await.expect_err("nobody listens");
     assert!(matches!(Fault::from(&error), Fault::RegistryUnreachable { registry, .. } if registry == address.to_string()), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_push_goes_on_after_its_connection_broke() {
+    let registry = Registry::start(None);
+    let built = Built::new(&Recipe { programs: vec!["/usr/bin/redis-server".into()], ..Recipe::default() });
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let name: ImageName = format!("{}/shop/cache:1", proxy.local_addr().expect("bound")).parse().expect("a name");
+    let cuts = Arc::new(AtomicUsize::new(0));
+    let task = tokio::spawn(cutting_proxy(proxy, registry.address.clone(), Arc::clone(&cuts)));
+    let settings = Settings { retry: Retry { first: Duration::from_millis(1), ..Retry::default() }, ..Settings::default() };
+    let pushed = push(&built.image.layout, &name, None, &settings).await.expect("pushed in spite of it");
+    task.abort();
+    assert_eq!(cuts.load(Ordering::SeqCst), 2);
+    let answer = registry.get("/v2/shop/cache/manifests/1", MANIFEST);
+    assert!(answer.contains(pushed.digest.as_str()), "{answer}");
+}
+
+/// Forwards connections, and cuts the first two that carry more than a megabyte to the registry.
+async fn cutting_proxy(listener: tokio::net::TcpListener, registry: String, cuts: Arc<AtomicUsize>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let (registry, cuts) = (registry.clone(), Arc::clone(&cuts));
+        tokio::spawn(async move {
+            let Ok(server) = tokio::net::TcpStream::connect(registry).await else { return };
+            let ((mut client_read, mut client_write), (mut server_read, mut server_write)) = (client.into_split(), server.into_split());
+            let down = tokio::spawn(async move { tokio::io::copy(&mut server_read, &mut client_write).await });
+            let (mut piece, mut total) = (vec![0; 64 << 10], 0);
+            while let Ok(amount @ 1..) = client_read.read(&mut piece).await {
+                total += amount;
+                let cut = total > 1 << 20 && cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n < 2).then_some(n + 1)).is_ok();
+                if cut || server_write.write_all(&piece[..amount]).await.is_err() {
+                    break;
+                }
+            }
+            down.abort();
+        });
+    }
 }
 
 fn htpasswd(user: &str, password: &str) -> String {
