@@ -1,6 +1,8 @@
 //! What is mounted into a container's root beside what every container has: volumes, host directories, files, tmpfs.
 
 mod hidden;
+mod own;
+mod tmpfs;
 
 use std::{
     fs,
@@ -15,13 +17,11 @@ use pillion_fault::Fault;
 use rustix::{
     fs::{CWD, FileType, Mode, OFlags, fstat},
     io::Errno,
-    mount::{
-        FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string,
-        fsmount, fsopen, move_mount, open_tree,
-    },
+    mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
 };
 
 pub(crate) use hidden::Command;
+pub(crate) use own::{CgroupView, attach_devices, stage_cgroup};
 
 use crate::{
     rootfs::{Stage, set_attributes, tree},
@@ -97,7 +97,11 @@ impl Sources {
                     let What::Tree { tree, kind } = bind(file.as_fd(), &path, Access::ReadOnly, Depth::One)? else { continue };
                     (tree, kind)
                 }
-                What::Tmpfs { size } => (tmpfs(size, stage.ids()).map_err(|e| refused(&path, e))?, FileType::Directory),
+                What::Tmpfs { size } => {
+                    let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
+                    let made = tmpfs::make("1777", size, stage.ids(), attributes).map_err(|e| refused(&path, e))?;
+                    (made, FileType::Directory)
+                },
             };
             // A file in a directory's place is told below, in words.
             let place = if kind == FileType::Directory {
@@ -215,21 +219,6 @@ fn write_file(stage: &Stage, index: usize, content: &str, mode: u32) -> std::io:
         chown(&path, Some(ids.start), Some(ids.start))?;
     }
     Ok(rustix::fs::openat(CWD, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
-}
-
-fn tmpfs(size: Option<u64>, ids: Option<IdRange>) -> Result<OwnedFd, Errno> {
-    let tmpfs = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(tmpfs.as_fd(), "mode", "1777")?;
-    if let Some(size) = size {
-        fsconfig_set_string(tmpfs.as_fd(), "size", size.to_string())?;
-    }
-    if let Some(ids) = ids {
-        fsconfig_set_string(tmpfs.as_fd(), "uid", ids.start.to_string())?;
-        fsconfig_set_string(tmpfs.as_fd(), "gid", ids.start.to_string())?;
-    }
-    fsconfig_create(tmpfs.as_fd())?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
-    fsmount(tmpfs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
 fn refused(path: &Path, reason: impl std::fmt::Display) -> Fault {

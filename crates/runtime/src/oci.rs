@@ -1,6 +1,5 @@
 //! What libcontainer is told: the OCI description of one container.
 
-mod cgroup_mounts;
 mod defaults;
 
 use std::{
@@ -22,6 +21,7 @@ use pillion_fault::Fault;
 
 use crate::{
     container::failed,
+    mounts::CgroupView,
     rootfs::user::User,
     spec::{ContainerSpec, SandboxSpec},
 };
@@ -76,15 +76,23 @@ impl Namespaces {
     }
 }
 
-/// Describes `container`, whose root and own mounts are already in place at `root`.
+/// What is mounted already.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// The container's root, with its volumes and `/dev`.
+    pub root: &'a Path,
+    pub cgroup: &'a CgroupView,
+}
+
+/// Describes `container`, whose root and own mounts are in place.
 pub(crate) fn spec(
     sandbox: &SandboxSpec,
     container: &ContainerSpec,
     user: &User,
     namespaces: &Namespaces,
-    root: &Path,
+    place: Place<'_>,
 ) -> Result<Spec, Fault> {
-    describe(sandbox, container, user, namespaces, root).map_err(|e| failed("describing the container", e))
+    describe(sandbox, container, user, namespaces, place).map_err(|e| failed("describing the container", e))
 }
 
 fn describe(
@@ -92,7 +100,7 @@ fn describe(
     container: &ContainerSpec,
     user: &User,
     namespaces: &Namespaces,
-    root: &Path,
+    place: Place<'_>,
 ) -> Result<Spec, OciSpecError> {
     let caps: Capabilities = CAPABILITIES.iter().map(|(capability, _)| *capability).collect();
     // Bounding for all; the rest is emptied by the kernel when a user other than root executes the program.
@@ -122,8 +130,8 @@ fn describe(
         .build()?;
     SpecBuilder::default()
         .version("1.0.2")
-        .root(RootBuilder::default().path(root).readonly(container.root.read_only).build()?)
-        .mounts(mounts(sandbox, container)?)
+        .root(RootBuilder::default().path(place.root).readonly(container.root.read_only).build()?)
+        .mounts(mounts(place.cgroup)?)
         .process(process)
         .linux(linux)
         .build()
@@ -165,7 +173,7 @@ fn rlimit_type(resource: u32) -> Option<PosixRlimitType> {
     })
 }
 
-fn mounts(sandbox: &SandboxSpec, container: &ContainerSpec) -> Result<Vec<Mount>, OciSpecError> {
+fn mounts(cgroup: &CgroupView) -> Result<Vec<Mount>, OciSpecError> {
     let mount = |path: &str, kind: &str, options: &[&str]| {
         MountBuilder::default()
             .destination(path)
@@ -174,15 +182,23 @@ fn mounts(sandbox: &SandboxSpec, container: &ContainerSpec) -> Result<Vec<Mount>
             .options(options.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>())
             .build()
     };
-    let shm = format!("size={}", container.shm_size);
     let mut all = vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"])?,
-        mount("/dev", "tmpfs", &["nosuid", "noexec", "mode=755", "size=65536k"])?,
         mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"])?,
-        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &shm])?,
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?,
         mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"])?,
     ];
-    all.extend(cgroup_mounts::mounts(&sandbox.cgroup.join(&container.name), sandbox.ids)?);
+    let read_only = |more: &[&str]| ["ro", "nosuid", "noexec", "nodev"].iter().chain(more).map(|o| (*o).to_owned()).collect::<Vec<_>>();
+    match cgroup {
+        CgroupView::Staged(source) => {
+            let bind = MountBuilder::default().destination("/sys/fs/cgroup").typ("bind").source(source);
+            all.push(bind.options(read_only(&["rbind"])).build()?);
+        }
+        CgroupView::Unified => {
+            let unified = MountBuilder::default().destination("/sys/fs/cgroup").typ("cgroup").source("cgroup");
+            all.push(unified.options(read_only(&[])).build()?);
+        }
+        CgroupView::Nothing => {}
+    }
     Ok(all)
 }

@@ -83,7 +83,10 @@ fn create(socket: &UnixStream, request: &CreateRequest, fds: Vec<OwnedFd>) -> Re
     let user = rootfs::user::look_up(root.as_fd(), &container.user, sandbox.ids)?;
     mounts::make_working_directory(root.as_fd(), &container.cwd, sandbox.ids)?;
 
-    let spec = oci::spec(sandbox, container, &user, &namespaces, stage.root())?;
+    mounts::attach_devices(root.as_fd(), container.shm_size, sandbox.ids)?;
+    let cgroup = mounts::stage_cgroup(&stage, &sandbox.cgroup.join(&container.name))?;
+    let place = oci::Place { root: stage.root(), cgroup: &cgroup };
+    let spec = oci::spec(sandbox, container, &user, &namespaces, place)?;
     let bundle = stage.bundle();
     spec.save(bundle.join("config.json")).map_err(|e| failed("writing the container's bundle", e))?;
 
