@@ -30,6 +30,8 @@
 mod fate;
 mod gates;
 mod pace;
+#[cfg(test)]
+mod property;
 mod settle;
 mod view;
 
