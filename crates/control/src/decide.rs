@@ -18,7 +18,7 @@ use std::{
 
 use pillion_engine::ObservedInstance;
 use pillion_fault::{Diagnosis, Fault};
-use pillion_model::{App, ContainerName, InstanceId, InstancePhase, RevisionNumber};
+use pillion_model::{App, Container, ContainerName, InstanceId, InstancePhase, RevisionNumber};
 
 use crate::{
     change::change,
@@ -39,6 +39,9 @@ pub struct Desired {
     pub target: Option<Target>,
     /// Definitions of every revision that may be running.
     pub definitions: BTreeMap<RevisionNumber, Arc<App>>,
+    /// How long a container without a probe must run on before it counts as proven: running is all it can show, and one
+    /// that ends at once runs, too.
+    pub settle_ms: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -63,6 +66,8 @@ pub struct Seen<'a> {
     pub draining: BTreeSet<InstanceId>,
     /// Out of the routes, without requests under way.
     pub drained: BTreeSet<InstanceId>,
+    /// Since when each instance has been well with the processes it has now.
+    pub steady: BTreeMap<InstanceId, u64>,
     pub rollout: RolloutSeen,
     /// No instance of the current revision is started before this: the back-off after failures.
     pub not_before: u64,
@@ -190,7 +195,8 @@ fn roll_beside(desired: &Desired, seen: &Seen<'_>, target: &Target, now: u64, de
         return;
     }
     retire(seen, &dead, Because::InstanceFailed, decision);
-    if live.iter().filter(|one| proven(one, None)).count() >= desired.scale as usize {
+    let proved = live.iter().filter(|one| settled(desired, seen, one, target.revision, None, now, decision)).count();
+    if proved >= desired.scale as usize {
         decision.steps.push(Step::Promote { revision: target.revision });
         return;
     }
@@ -224,7 +230,7 @@ fn roll_in_place(desired: &Desired, seen: &Seen<'_>, current: RevisionNumber, ta
         return;
     }
     retire(seen, &unfit, Because::Replaced, decision);
-    let all_done_proven = done.iter().all(|one| proven(one, Some(&touched)));
+    let all_done_proven = done.iter().all(|one| settled(desired, seen, one, target.revision, Some(&touched), now, decision));
     let (have, wanted) = (done.len() + rest.len() + seen.starting.len(), desired.scale as usize);
     if rest.is_empty() && seen.updating.is_empty() && all_done_proven && done.len() >= wanted {
         decision.steps.push(Step::Promote { revision: target.revision });
@@ -246,6 +252,32 @@ fn roll_in_place(desired: &Desired, seen: &Seen<'_>, current: RevisionNumber, ta
         let (id, revision) = (next.status.id.clone(), target.revision);
         decision.steps.push(Step::UpdateInPlace { instance: id, revision, containers: touched });
     }
+}
+
+/// Returns true for an instance that has proved itself; where only time is missing, asks to be woken when it has passed.
+fn settled(
+    desired: &Desired,
+    seen: &Seen<'_>,
+    one: &ObservedInstance,
+    revision: RevisionNumber,
+    only: Option<&[ContainerName]>,
+    now: u64,
+    decision: &mut Decision,
+) -> bool {
+    if !proven(one, only) {
+        return false;
+    }
+    let probed = |container: &Container| container.main || container.run_once || container.probe.is_some() || container.startup.is_some();
+    let definition = desired.definitions.get(&revision);
+    let all_probed = definition.is_some_and(|app| {
+        app.containers.iter().filter(|(name, _)| only.is_none_or(|names| names.contains(name))).all(|(_, container)| probed(container))
+    });
+    let at = seen.steady.get(&one.status.id).copied().unwrap_or(now).saturating_add(desired.settle_ms);
+    if all_probed || now >= at {
+        return true;
+    }
+    wake(decision, at);
+    false
 }
 
 /// Ends a rollout that cannot succeed any more; returns true if it did.

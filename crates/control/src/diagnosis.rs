@@ -2,10 +2,11 @@
 
 use pillion_engine::ObservedInstance;
 use pillion_fault::{Diagnosis, Fault};
-use pillion_model::{ContainerName, ContainerPhase, InstancePhase};
+use pillion_model::{ContainerName, ContainerPhase, ContainerStatus, InstancePhase};
 
-/// Starts of one container that must fail in a row before a rollout is given up for a cause that might pass by itself.
-pub const FAILED_STARTS: u32 = 3;
+/// Starts of one container that must fail in a row before a rollout is given up for a cause that might pass by itself: with
+/// the supervisor's back-off some three seconds, enough for what only waits for a neighbour to come up.
+pub const FAILED_STARTS: u32 = 5;
 
 /// Returns true where trying again changes nothing: the definition, the image or the host must change first.
 pub fn certain(fault: &Fault) -> bool {
@@ -133,7 +134,7 @@ pub fn hopeless(seen: &ObservedInstance, only: Option<&[ContainerName]>) -> Opti
     let found = seen.status.containers.iter().filter(|status| only.is_none_or(|names| names.contains(&status.name))).filter_map(|status| {
         match &status.phase {
             ContainerPhase::Failed { last } => Some((**last).clone()),
-            ContainerPhase::BackOff { last, .. } if certain(&last.fault) || status.restarts + 1 >= FAILED_STARTS => Some((**last).clone()),
+            ContainerPhase::BackOff { last, .. } if certain(&last.fault) || failed_starts(seen, status) >= FAILED_STARTS => Some((**last).clone()),
             ContainerPhase::BackOff { .. }
             | ContainerPhase::Waiting { .. }
             | ContainerPhase::Starting
@@ -150,6 +151,20 @@ pub fn hopeless(seen: &ObservedInstance, only: Option<&[ContainerName]>) -> Opti
     }
     let more = seen.diagnoses.iter().filter(|diagnosis| diagnosis.container.as_ref().is_some_and(|name| names.contains(name))).cloned();
     most_telling(found.into_iter().chain(more))
+}
+
+/// Counts a container's restarts since it was last replaced. Where the events of that time are gone, all count.
+fn failed_starts(seen: &ObservedInstance, status: &ContainerStatus) -> u32 {
+    let own = seen.events.iter().rev().filter(|event| event.container.as_deref() == Some(status.name.as_str()));
+    let mut count = 0;
+    for event in own {
+        match event.kind.as_str() {
+            "restarting" => count += 1,
+            "replaced" => return count,
+            _ => {}
+        }
+    }
+    count.max(status.restarts)
 }
 
 /// Returns true where main takes traffic and every container asked about (each of `only`, or all) is there and well.

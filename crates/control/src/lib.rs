@@ -6,6 +6,7 @@
 //!    └────────── progress, routes ◀──────────┴──────────────── facts (watch) ◀──────────┘
 //! ```
 
+mod acting;
 mod apply;
 mod applying;
 mod change;

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pillion_engine::{Observed, ObservedInstance};
 use pillion_fault::Diagnosis;
-use pillion_model::{AppName, InstanceId, RevisionNumber};
+use pillion_model::{AppName, ContainerPhase, ContainerStatus, InstanceId, InstancePhase, RevisionNumber};
 
 use crate::{
     decide::{Desired, RolloutSeen, Seen, alive},
     diagnosis::{certain, proven},
+    record::Intent,
 };
 
 /// How long an instance that the engine says it has started may stay unseen before it counts as lost.
@@ -45,6 +46,8 @@ pub(crate) struct Memory {
     /// Ends that we asked for.
     stopping: BTreeSet<InstanceId>,
     known: BTreeMap<InstanceId, RevisionNumber>,
+    /// Since when each instance has been well, and with which processes.
+    steady: BTreeMap<InstanceId, (u64, Vec<i32>)>,
     rollout_of: Option<RevisionNumber>,
     rollout: RolloutSeen,
     rollout_proven: usize,
@@ -68,7 +71,8 @@ impl Memory {
         }
         let current = desired.current;
         let target = desired.target.as_ref().map(|target| target.revision);
-        if self.rollout_of != target {
+        // The deadline of a rollout does not run while the app is stopped.
+        if self.rollout_of != target || desired.intent != Intent::Run {
             (self.rollout_of, self.rollout, self.rollout_proven) = (target, RolloutSeen::default(), 0);
         }
         self.starting.retain(|id, _| !seen.contains_key(id));
@@ -95,9 +99,17 @@ impl Memory {
         for set in [&mut self.draining, &mut self.drained, &mut self.stopping] {
             set.retain(|id| seen.contains_key(id));
         }
+        self.steady.retain(|id, _| seen.get(id).is_some_and(|one| proven(one, None)));
+        for (id, one) in seen.iter().filter(|(_, one)| proven(one, None)) {
+            let processes = processes(one);
+            let entry = self.steady.entry((*id).clone()).or_insert_with(|| (now, processes.clone()));
+            if entry.1 != processes {
+                *entry = (now, processes);
+            }
+        }
         self.places.retain(|id, _| seen.contains_key(id) || self.starting.contains_key(id));
         self.events_stored.retain(|id, _| seen.contains_key(id));
-        if seen.values().any(|one| matches!(one.status.phase, pillion_model::InstancePhase::Ready) && Some(one.status.revision) == current) {
+        if seen.values().any(|one| matches!(one.status.phase, InstancePhase::Ready) && Some(one.status.revision) == current) {
             self.start_refused = None;
             if now >= self.last_failure + CALM_MS {
                 self.failures = 0;
@@ -124,6 +136,7 @@ impl Memory {
             updating: self.updating.keys().cloned().collect(),
             draining: self.draining.clone(),
             drained: self.drained.clone(),
+            steady: self.steady.iter().map(|(id, (since, _))| (id.clone(), *since)).collect(),
             rollout: self.rollout.clone(),
             not_before: self.not_before,
         }
@@ -244,6 +257,19 @@ impl Memory {
         *count += 1;
         *until = now + backoff(*count, chance);
     }
+}
+
+fn processes(one: &ObservedInstance) -> Vec<i32> {
+    let pid = |status: &ContainerStatus| match status.phase {
+        ContainerPhase::Running { pid, .. } => Some(pid),
+        ContainerPhase::Waiting { .. }
+        | ContainerPhase::Starting
+        | ContainerPhase::BackOff { .. }
+        | ContainerPhase::Completed
+        | ContainerPhase::Failed { .. }
+        | ContainerPhase::Stopped => None,
+    };
+    one.status.containers.iter().filter_map(pid).collect()
 }
 
 /// 200 ms, doubled each time up to a minute; `chance` takes up to half of it away, so that many do not retry at once.

@@ -10,7 +10,7 @@ use std::{
 use pillion_engine::Observed;
 use pillion_fault::{Diagnosis, Fault};
 use pillion_model::{App, AppName, InstanceId, RevisionNumber};
-use pillion_store::{Batch, Kind, NewEvent, Outcome, Revision, StoreError};
+use pillion_store::{Batch, Etag, Kind, NewEvent, Outcome, Revision, StoreError};
 use tokio::{
     sync::watch,
     task::{Id, JoinError, JoinSet},
@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     Routes,
     decide::{Because, Desired, Step, Target, decide},
+    diagnosis::{complaints, most_telling},
     memory::{Key, Memory},
     record::Record,
     routing::{Facts, orphans, route},
@@ -37,11 +38,16 @@ pub struct Reconciler {
     orphaned: BTreeSet<InstanceId>,
     /// When the store could not be read or written, it is tried again after this.
     store_failures: u32,
+    settle: Duration,
 }
+
+/// How long a sidecar without a probe must run on before a new revision may rely on it.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// What is known of one app.
 struct Known {
     record: Record,
+    etag: Etag,
     revisions: BTreeMap<RevisionNumber, Stored>,
     memory: Memory,
 }
@@ -55,7 +61,21 @@ pub(crate) struct Stored {
 
 impl Reconciler {
     pub(crate) fn new(shared: Arc<Shared>) -> Reconciler {
-        Reconciler { shared, apps: BTreeMap::new(), work: JoinSet::new(), names: HashMap::new(), orphaned: BTreeSet::new(), store_failures: 0 }
+        Reconciler {
+            shared,
+            apps: BTreeMap::new(),
+            work: JoinSet::new(),
+            names: HashMap::new(),
+            orphaned: BTreeSet::new(),
+            store_failures: 0,
+            settle: SETTLE,
+        }
+    }
+
+    /// Sets how long a sidecar without a probe must run on before a new revision may rely on it; a second otherwise.
+    pub fn settling(mut self, settle: Duration) -> Reconciler {
+        self.settle = settle;
+        self
     }
 
     /// Runs until `stop` turns true (or its sender is gone), then lets steps under way finish for 5 s at most. Instances go on running.
@@ -117,15 +137,19 @@ impl Reconciler {
         let mut apps = BTreeMap::new();
         for document in documents {
             let Ok(app) = AppName::try_from(document.key) else { continue };
-            let revisions = self.shared.store.revisions(&app).await?;
             let former = self.apps.remove(&app);
+            if former.as_ref().is_some_and(|known| known.etag == document.etag && known.at_rest()) {
+                apps.extend(former.map(|known| (app, known)));
+                continue;
+            }
+            let revisions = self.shared.store.revisions(&app).await?;
             let mut kept = former.as_ref().map(|known| known.revisions.clone()).unwrap_or_default();
             let memory = former.map(|known| known.memory).unwrap_or_default();
             let revisions = revisions.into_iter().map(|revision| {
                 let number = revision.number;
                 (number, Stored::of(revision, kept.remove(&number)))
             });
-            apps.insert(app, Known { record: document.body, revisions: revisions.collect(), memory });
+            apps.insert(app, Known { record: document.body, etag: document.etag, revisions: revisions.collect(), memory });
         }
         self.apps = apps;
         Ok(())
@@ -134,12 +158,13 @@ impl Reconciler {
     /// Looks at every app once and starts the steps that are due; returns when to look again at the latest.
     async fn pass(&mut self, observed: &Arc<Observed>) -> Option<u64> {
         let now = self.shared.now();
+        let settle_ms = self.settle_ms();
         let mut wake_at: Option<u64> = None;
         let mut drains = Vec::new();
         let names: Vec<_> = self.apps.keys().cloned().collect();
         for app in names {
             let Some(known) = self.apps.get_mut(&app) else { continue };
-            let desired = known.desired();
+            let desired = known.desired(settle_ms);
             known.memory.look(&app, &desired, observed, now, chance());
             let decision = decide(&desired, &known.memory.seen(&app, observed), now);
             let due = decision.steps.into_iter().filter_map(|step| self.begin(&app, &desired, observed, step, now, &mut drains)).min();
@@ -214,7 +239,8 @@ impl Reconciler {
                 if let (Because::InstanceFailed, Some(revision)) = (because, revision) {
                     known.memory.broke(revision, desired, now, chance());
                 }
-                self.spawn(app, key, steps::stop(shared, app.clone(), instance, revision, because));
+                let cause = observed.instances.get(&instance).and_then(|one| most_telling(complaints(one)));
+                self.spawn(app, key, steps::stop(shared, app.clone(), instance, revision, because, cause));
             }
             (Step::Promote { revision }, Some(key)) => self.spawn(app, key, steps::promote(shared, app.clone(), revision)),
             (Step::FailRevision { revision, diagnosis }, Some(key)) => self.spawn(app, key, steps::fail(shared, app.clone(), revision, *diagnosis)),
@@ -222,6 +248,10 @@ impl Reconciler {
             (_, None) => {}
         }
         None
+    }
+
+    fn settle_ms(&self) -> u64 {
+        self.settle.as_millis() as u64
     }
 
     fn spawn(&mut self, app: &AppName, key: Key, step: impl Future<Output = Result<(), Diagnosis>> + Send + 'static) {
@@ -322,7 +352,7 @@ impl Reconciler {
                 (Outcome::Pending | Outcome::Ready | Outcome::Superseded { .. }, refused) => refused.as_ref().map(told),
             };
             let facts = Facts { app, port: known.record.port, definition: &stored.definition, down };
-            apps.push(route(&facts, &known.desired(), &known.memory.seen(app, observed)));
+            apps.push(route(&facts, &known.desired(self.settle_ms()), &known.memory.seen(app, observed)));
         }
         self.shared.draining.send_if_modified(|old| replace(old, draining));
         self.shared.refusals.send_if_modified(|old| replace(old, refusals));
@@ -338,7 +368,12 @@ impl Reconciler {
 }
 
 impl Known {
-    fn desired(&self) -> Desired {
+    /// Returns true where nothing changes in the store without the record's etag changing, too.
+    fn at_rest(&self) -> bool {
+        self.revisions.get(&self.record.target).is_some_and(|stored| stored.outcome != Outcome::Pending)
+    }
+
+    fn desired(&self, settle_ms: u64) -> Desired {
         let target = self.revisions.get(&self.record.target);
         let newest = target.or_else(|| self.record.current.and_then(|current| self.revisions.get(&current)));
         let pending = target.filter(|stored| Some(self.record.target) != self.record.current && stored.outcome == Outcome::Pending);
@@ -356,6 +391,7 @@ impl Known {
                 prepared: stored.images.is_some(),
                 ready_within_ms: stored.definition.ready_within.saturating_mul(1000),
             }),
+            settle_ms,
             definitions: self.revisions.iter().map(|(number, stored)| (*number, stored.definition.clone())).collect(),
         }
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use pillion_engine::{Action, Credential, Engine, ExecRequest, ExecSession, LogLine, LogQuery, ObservedInstance};
 use pillion_fault::Diagnosis;
-use pillion_model::{App, AppName, ContainerName, ContainerPhase, InstanceId, InstancePhase, RevisionNumber};
+use pillion_model::{App, AppName, ContainerName, InstanceId, InstancePhase, RevisionNumber};
 use pillion_store::{Batch, Document, Etag, Event, Expect, Kind, Store, StoreError};
 use tokio::sync::watch;
 
@@ -62,14 +62,12 @@ pub struct LogSelection {
 }
 
 /// How long a stop or a deletion may take beyond the time to drain.
-const STOP_WITHIN: Duration = Duration::from_secs(120);
-/// How long a restarted instance may take to be ready before the next one is restarted all the same.
-const RESTART_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(120);
 
 /// The one door to the control plane; cheap to clone.
 #[derive(Clone)]
 pub struct Control {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Control {
@@ -322,12 +320,12 @@ impl Control {
         self.shared.routes.subscribe()
     }
 
-    async fn record(&self, app: &AppName) -> Result<Document<Record>, ControlError> {
+    pub(crate) async fn record(&self, app: &AppName) -> Result<Document<Record>, ControlError> {
         let found = self.shared.store.document(Kind::App, app.as_str()).await?;
         found.ok_or_else(|| ControlError::AppNotFound { app: app.clone() })
     }
 
-    fn instances(&self, app: &AppName) -> Vec<ObservedInstance> {
+    pub(crate) fn instances(&self, app: &AppName) -> Vec<ObservedInstance> {
         self.shared.engine.observe().borrow().instances.values().filter(|one| one.app == *app).cloned().collect()
     }
 
@@ -337,7 +335,7 @@ impl Control {
         main.map(|(name, _)| name).ok_or_else(|| ControlError::RevisionNotFound { app: app.clone(), revision })
     }
 
-    async fn knows_container(&self, app: &AppName, document: &Document<Record>, container: &str) -> Result<(), ControlError> {
+    pub(crate) async fn knows_container(&self, app: &AppName, document: &Document<Record>, container: &str) -> Result<(), ControlError> {
         let mut known = Vec::new();
         for revision in document.body.needed() {
             if let Some(found) = self.shared.store.revision(app, revision).await? {
@@ -348,61 +346,6 @@ impl Control {
             return Ok(());
         }
         Err(ControlError::ContainerNotFound { app: app.clone(), container: container.to_owned(), known })
-    }
-
-    /// Acts on each instance, one after another; after a restart the next waits until this one is ready again.
-    async fn act(&self, app: &AppName, container: Option<&ContainerName>, action: Action) -> Result<(), ControlError> {
-        let document = self.record(app).await?;
-        if let Some(container) = container {
-            self.knows_container(app, &document, container.as_str()).await?;
-        }
-        let has = |one: &ObservedInstance| container.is_none_or(|name| one.status.containers.iter().any(|status| status.name == *name));
-        let running: Vec<_> = self.instances(app).into_iter().filter(|one| decide::alive(one) && has(one)).collect();
-        if running.is_empty() {
-            return Err(ControlError::NothingRuns { app: app.clone() });
-        }
-        for one in &running {
-            let id = &one.status.id;
-            let done = self.shared.engine.act(id, container.map(ContainerName::as_str), action).await;
-            done.map_err(engine_error)?;
-            if action == Action::Restart && running.len() > 1 {
-                self.ready_again(id, container).await;
-            }
-        }
-        let what = container.map_or_else(|| "all containers".to_owned(), |name| format!("container {name}"));
-        let verb = match action {
-            Action::Restart => "restartRequested",
-            Action::Stop => "stopRequested",
-            Action::Start => "startRequested",
-        };
-        let mut news = event(app, document.body.current, verb, format!("{what}: {action:?} by request").to_lowercase());
-        news.container = container.map(ToString::to_string);
-        self.shared.store.commit(Batch::new().event(news)).await?;
-        Ok(())
-    }
-
-    async fn ready_again(&self, id: &InstanceId, container: Option<&ContainerName>) {
-        let mut facts = self.shared.engine.observe();
-        let ready = facts.wait_for(|observed| {
-            observed.instances.get(id).is_none_or(|one| {
-                matches!(one.status.phase, InstancePhase::Ready)
-                    && one.status.containers.iter().filter(|status| container.is_none_or(|name| status.name == *name)).all(|status| {
-                        matches!(status.phase, ContainerPhase::Running { ready: true, .. } | ContainerPhase::Completed)
-                    })
-            })
-        });
-        // Whether it came back in time shows in the status; the others are still to be restarted.
-        drop(tokio::time::timeout(RESTART_WITHIN, ready).await);
-    }
-
-    async fn until_nothing_runs(&self, app: &AppName) -> Result<(), ControlError> {
-        let within = self.shared.settings.drain_within + STOP_WITHIN;
-        let mut facts = self.shared.engine.observe();
-        let nothing = facts.wait_for(|observed| observed.complete && observed.instances.values().all(|one| one.app != *app));
-        match tokio::time::timeout(within, nothing).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(ControlError::NotInTime { app: app.clone(), waited_s: within.as_secs() }),
-        }
     }
 
     async fn intend(&self, app: &AppName, intent: Intent, kind: &str, text: &str) -> Result<Etag, ControlError> {
@@ -436,6 +379,6 @@ impl Control {
     }
 }
 
-fn engine_error(diagnosis: Diagnosis) -> ControlError {
+pub(crate) fn engine_error(diagnosis: Diagnosis) -> ControlError {
     ControlError::Engine { diagnosis: Box::new(diagnosis) }
 }

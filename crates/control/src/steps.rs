@@ -89,6 +89,7 @@ pub(crate) async fn stop(
     instance: InstanceId,
     revision: Option<RevisionNumber>,
     because: Because,
+    cause: Option<Diagnosis>,
 ) -> Result<(), Diagnosis> {
     shared.engine.stop(&instance).await?;
     let why = match because {
@@ -106,7 +107,10 @@ pub(crate) async fn stop(
         instance: Some(instance.clone()),
         container: None,
         kind: "stopped".into(),
-        text: format!("instance {instance} stopped: {why}"),
+        text: match cause.filter(|_| because == Because::InstanceFailed) {
+            Some(cause) => format!("instance {instance} stopped: {why}: {}", cause.fault),
+            None => format!("instance {instance} stopped: {why}"),
+        },
         source: None,
     };
     let written = shared.store.commit(Batch::new().event(gone)).await;

@@ -169,6 +169,7 @@ impl Scripted {
         self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    #[expect(clippy::result_large_err, reason = "the trait's own error")]
     fn called(&self, call: Call) -> Result<MutexGuard<'_, State>, Diagnosis> {
         let mut state = self.lock();
         let count = state.calls.entry(call).or_default();
@@ -323,6 +324,10 @@ impl Engine for Scripted {
         state.running.insert(id.clone(), one);
         for name in replaced {
             state.event(&id, Some(name.as_str()), "replaced", format!("{name} replaced"));
+            let restarts = state.running.get(&id).and_then(|one| one.containers.get(&name)).map_or(0, |status| status.restarts);
+            for _ in 0..restarts {
+                state.event(&id, Some(name.as_str()), "restarting", format!("{name} restarts"));
+            }
         }
         self.publish(state);
         Ok(())
@@ -454,8 +459,8 @@ fn apply_behaviour(status: &mut ContainerStatus, behaviour: &Behaviour, next_pid
             | ContainerPhase::Stopped => (ContainerPhase::Running { pid: new_pid(), ready: true }, status.restarts),
         },
         Behaviour::Hang => (ContainerPhase::Running { pid: new_pid(), ready: false }, status.restarts),
-        // Three starts in a row have failed by the time anybody looks.
-        Behaviour::CrashLoop(fault) => (ContainerPhase::BackOff { until_ms: u64::MAX, last: diagnosis(fault) }, status.restarts + 3),
+        // Several starts in a row have failed by the time anybody looks.
+        Behaviour::CrashLoop(fault) => (ContainerPhase::BackOff { until_ms: u64::MAX, last: diagnosis(fault) }, status.restarts + 6),
         Behaviour::Complete => (ContainerPhase::Completed, status.restarts),
     };
     status.phase = phase;

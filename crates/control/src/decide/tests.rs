@@ -5,6 +5,7 @@ use pillion_model::{ContainerPhase, ContainerStatus, InstanceStatus};
 use proptest::prelude::*;
 
 use super::*;
+use crate::diagnosis::FAILED_STARTS;
 
 /// One app whose instances do as chance says, until chance is switched off.
 struct World {
@@ -66,6 +67,7 @@ impl World {
             scale: 2,
             current: None,
             target: Some(Target { revision: 1, prepared: false, ready_within_ms: 10_000 }),
+            settle_ms: 0,
             definitions: BTreeMap::from([(1, Arc::new(definition(1, 1, 1, false)))]),
         };
         World {
@@ -237,7 +239,7 @@ fn instance(revision: RevisionNumber, number: u64) -> ObservedInstance {
     let container = |name: &str| ContainerStatus {
         name: name.parse().expect("a name"),
         phase: ContainerPhase::Starting,
-        restarts: 3,
+        restarts: FAILED_STARTS,
         last_exit: None,
         listeners: Vec::new(),
         memory_bytes: None,
@@ -339,6 +341,22 @@ fn one_instance_changes_in_place_at_a_time() {
         }
     }
     assert_eq!(updates, 2);
+}
+
+#[test]
+fn a_sidecar_without_a_probe_must_run_on_before_it_counts() {
+    let mut world = World::new();
+    world.desired.settle_ms = 1_000;
+    for _ in 0..3 {
+        world.work();
+    }
+    let steady: BTreeMap<_, _> = world.instances.keys().map(|id| (id.clone(), 500)).collect();
+    let at = |now| {
+        let instances = world.instances.values().collect();
+        decide(&world.desired, &Seen { complete: true, instances, steady: steady.clone(), ..Seen::default() }, now)
+    };
+    assert_eq!(at(1_499), Decision { steps: vec![], wake_at: Some(1_500) });
+    assert_eq!(at(1_500).steps, [Step::Promote { revision: 1 }]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl World {
         let (control, reconciler) =
             Control::new(store, Arc::new(engine.clone()), Arc::new(NoGateway), settings).await.expect("control starts");
         let (stop, stopped) = watch::channel(false);
-        World { control, engine, directory, stop, task: tokio::spawn(reconciler.run(stopped)) }
+        World { control, engine, directory, stop, task: tokio::spawn(reconciler.settling(Duration::from_millis(20)).run(stopped)) }
     }
 
     /// Ends the control plane in the middle of whatever it does, and starts it again on what it left behind.
