@@ -70,6 +70,12 @@ impl From<&crate::NameInvalid> for Fault {
     }
 }
 
+impl From<crate::NameInvalid> for Fault {
+    fn from(error: crate::NameInvalid) -> Fault {
+        Fault::from(&error)
+    }
+}
+
 /// Returns true for the errors that more room would heal.
 pub(crate) fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

@@ -65,3 +65,9 @@ impl From<&ImportError> for Fault {
         }
     }
 }
+
+impl From<ImportError> for Fault {
+    fn from(error: ImportError) -> Fault {
+        Fault::from(&error)
+    }
+}

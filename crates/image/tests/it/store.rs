@@ -1,12 +1,13 @@
 //! The store between pulls: listing, forgetting, pruning, and what it trusts when it is opened.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, process::Command, sync::Arc};
 
-use pillion_image::{ImageName, PullPolicy, Settings, Store, StoreError, silent};
+use pillion_fault::Fault;
+use pillion_image::{ImageName, PullEvent, PullPolicy, Settings, Store, StoreError, silent};
 
 use crate::{
-    pull::{layer, layer_dirs, store},
-    registry::Registry,
+    pull::{layer, layer_dirs, noise, recorder, store},
+    registry::{Registry, output},
     tarball::Compression,
 };
 
@@ -137,4 +138,63 @@ async fn a_damaged_config_is_not_used() {
     }
     assert!(store.get(&image.digest).expect("readable").is_none());
     assert_eq!(pull(&store, &a).await.config, image.config, "a pull brings it back");
+}
+
+#[tokio::test]
+async fn a_pull_tells_what_it_downloads_and_what_was_there() {
+    let (_registry, _root, store, a, b) = two_images().await;
+    let (progress, events) = recorder();
+    let image = store.pull(&a, None, PullPolicy::CheckRegistry, progress.clone()).await.expect("it is there");
+    let seen = std::mem::take(&mut *events.lock().expect("no panic"));
+    let Some(PullEvent::Resolved { digest, layers }) = seen.first() else { panic!("{seen:?}") };
+    assert_eq!((digest, layers.len()), (&image.digest, 2));
+    for (layer, size) in layers {
+        assert!(seen.contains(&PullEvent::LayerBytes { layer: layer.clone(), received: *size, total: *size }));
+        assert!(seen.contains(&PullEvent::LayerDone { layer: layer.clone() }));
+    }
+    store.pull(&b, None, PullPolicy::CheckRegistry, progress).await.expect("it is there");
+    let seen = events.lock().expect("no panic").clone();
+    assert!(seen.contains(&PullEvent::LayerPresent { layer: layers[0].0.clone() }), "the shared layer is not downloaded again: {seen:?}");
+}
+
+#[tokio::test]
+async fn what_is_proven_but_missing_is_pulled_by_its_digest_whatever_the_tag_says_now() {
+    let registry = Registry::open();
+    let first = registry.push("moved:1", &[layer("f", b"first", Compression::Gzip)]).await;
+    registry.push("moved:1", &[layer("f", b"second", Compression::Gzip)]).await;
+    let (_root, store) = store();
+    let image = store.pull(&registry.name("moved:1"), None, PullPolicy::Proven(first.clone()), silent()).await.expect("still there");
+    assert_eq!(image.digest, first);
+    assert_eq!(std::fs::read(image.layers[0].join("f")).expect("unpacked"), b"first");
+}
+
+/// A file system of a few megabytes, unmounted with the value.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new(size: &str) -> SmallDisk {
+        let dir = tempfile::TempDir::new().expect("a temporary directory");
+        output(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "small"]).arg(dir.path()));
+        SmallDisk(dir)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a thread of the store may have it open for a moment longer.
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_called_one_and_what_was_unpacked_is_removed() {
+    let registry = Registry::open();
+    registry.push("large:1", &[layer("f", &noise(4 << 20), Compression::Gzip)]).await;
+    let disk = SmallDisk::new("2m");
+    let store = Store::open(disk.0.path(), Settings::default()).expect("there is room for that");
+    let error = store.pull(&registry.name("large:1"), None, PullPolicy::CheckRegistry, silent()).await.expect_err("no room");
+    assert!(matches!(Fault::from(&error), Fault::DiskFull { .. }), "{error:?}");
+    assert_eq!(layer_dirs(disk.0.path()), 0);
+    let left: Vec<_> = std::fs::read_dir(disk.0.path().join("images/staging")).expect("there").filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_dir())).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
