@@ -132,3 +132,52 @@ pub enum Fault {
     #[serde(rename = "Internal")]
     Internal { doing: String, reason: String },
 }
+
+impl Fault {
+    /// Returns the stable word for this kind of fault, the same as `code` in JSON.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Fault::ImageNameInvalid { .. } => "ImageNameInvalid",
+            Fault::ImageNotFound { .. } => "ImageNotFound",
+            Fault::ImageTagNotFound { .. } => "ImageTagNotFound",
+            Fault::RegistryUnreachable { .. } => "RegistryUnreachable",
+            Fault::RegistryLoginRefused { .. } => "RegistryLoginRefused",
+            Fault::RegistryRateLimited { .. } => "RegistryRateLimited",
+            Fault::RegistryTlsFailed { .. } => "RegistryTlsFailed",
+            Fault::ImagePlatformMissing { .. } => "ImagePlatformMissing",
+            Fault::ImageDigestMismatch { .. } => "ImageDigestMismatch",
+            Fault::ImageLayerRefused { .. } => "ImageLayerRefused",
+            Fault::ImageUnsupported { .. } => "ImageUnsupported",
+            Fault::DiskFull { .. } => "DiskFull",
+            Fault::CommandMissing { .. } => "CommandMissing",
+            Fault::CommandNotExecutable { .. } => "CommandNotExecutable",
+            Fault::CommandWrongFormat { .. } => "CommandWrongFormat",
+            Fault::InterpreterMissing { .. } => "InterpreterMissing",
+            Fault::LibraryMissing { .. } => "LibraryMissing",
+            Fault::NoCommand { .. } => "NoCommand",
+            Fault::WorkingDirectoryMissing { .. } => "WorkingDirectoryMissing",
+            Fault::UserUnknown { .. } => "UserUnknown",
+            Fault::MountFailed { .. } => "MountFailed",
+            Fault::StartFailed { .. } => "StartFailed",
+            Fault::Exited { .. } => "Exited",
+            Fault::PidsLimit { .. } => "PidsLimit",
+            Fault::PortNeverOpened { .. } => "PortNeverOpened",
+            Fault::OtherPortOpened { .. } => "OtherPortOpened",
+            Fault::PortTaken { .. } => "PortTaken",
+            Fault::ProbeStatus { .. } => "ProbeStatus",
+            Fault::ProbeSlow { .. } => "ProbeSlow",
+            Fault::ProbeRefused { .. } => "ProbeRefused",
+            Fault::ProbeExec { .. } => "ProbeExec",
+            Fault::DependencyNeverReady { .. } => "DependencyNeverReady",
+            Fault::DependencyFailed { .. } => "DependencyFailed",
+            Fault::VolumeHidesFiles { .. } => "VolumeHidesFiles",
+            Fault::ReadOnlyWrite { .. } => "ReadOnlyWrite",
+            Fault::NotReadyInTime { .. } => "NotReadyInTime",
+            Fault::SettingMissing { .. } => "SettingMissing",
+            Fault::HostUnsupported { .. } => "HostUnsupported",
+            Fault::HostPathRefused { .. } => "HostPathRefused",
+            Fault::SupervisorLost { .. } => "SupervisorLost",
+            Fault::Internal { .. } => "Internal",
+        }
+    }
+}

@@ -30,8 +30,8 @@ impl Fault {
                 format!("run `{}` for a higher limit, or apply again later", login(registry))
             }
             Fault::RegistryTlsFailed { registry, .. } => format!(
-                "add the certificate authority of {registry} to this machine's trusted certificates, or, if it speaks \
-                 plain HTTP, add it to `plainHttp` in the server's settings"
+                "list the file with its certificate authority under `registryCertificates` in the server's settings, or, if it \
+                 speaks plain HTTP, add `insecureRegistries: [{registry}]` there"
             ),
             Fault::ImagePlatformMissing { wanted, .. } => {
                 format!("set `image:` to one that is built for {wanted}, or build it for that platform")
@@ -125,7 +125,7 @@ impl Fault {
             Fault::SettingMissing { setting, .. } => format!("add `settings: {{ {setting}: … }}` to the app"),
             Fault::HostUnsupported { fix, .. } => fix.clone(),
             Fault::HostPathRefused { path } => {
-                format!("add {path} to `hostPaths` in the server's settings, or use a volume with `persistent: true`")
+                format!("add `allowHostPaths: [{path}]` to the server's settings, or use a volume with `persistent: true` instead")
             }
             Fault::SupervisorLost { .. } => "nothing to do: the instance is replaced; if it goes on, see the host's log".to_owned(),
             Fault::Internal { .. } => return None,
