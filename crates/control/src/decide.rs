@@ -71,6 +71,8 @@ pub struct Seen<'a> {
     pub rollout: RolloutSeen,
     /// No instance of the current revision is started before this: the back-off after failures.
     pub not_before: u64,
+    /// The engine refused to start the current revision: its images may have gone, so they are made present again first.
+    pub unprepared: bool,
 }
 
 impl Seen<'_> {
@@ -333,6 +335,8 @@ fn maintain(desired: &Desired, seen: &Seen<'_>, current: RevisionNumber, rolling
     if have < wanted {
         if now < seen.not_before {
             wake(decision, seen.not_before);
+        } else if seen.unprepared {
+            decision.steps.push(Step::Prepare { revision: current });
         } else {
             decision.steps.push(Step::StartInstances { revision: current, count: (wanted - have) as u32 });
         }

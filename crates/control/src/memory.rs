@@ -56,6 +56,8 @@ pub(crate) struct Memory {
     not_before: u64,
     /// Why the last attempt to start an instance of the current revision failed.
     pub(crate) start_refused: Option<Diagnosis>,
+    /// The current revision's images are to be made present again before the next start.
+    unprepared: bool,
     /// Each instance's place among the app's instances.
     places: BTreeMap<InstanceId, u32>,
     /// The highest event serial of each instance that is in the store.
@@ -139,6 +141,7 @@ impl Memory {
             steady: self.steady.iter().map(|(id, (since, _))| (id.clone(), *since)).collect(),
             rollout: self.rollout.clone(),
             not_before: self.not_before,
+            unprepared: self.unprepared,
         }
     }
 
@@ -198,7 +201,8 @@ impl Memory {
                     self.draining.remove(&id);
                     self.drained.insert(id);
                 }
-                Key::Prepare(_) | Key::Stop(_) | Key::Verdict(_) | Key::Forget => {}
+                Key::Prepare(_) => self.unprepared = false,
+                Key::Stop(_) | Key::Verdict(_) | Key::Forget => {}
             }
             return;
         };
@@ -217,6 +221,8 @@ impl Memory {
             Key::Prepare(revision) => {
                 if self.rollout_of == Some(*revision) {
                     self.rollout.refused = Some(diagnosis);
+                } else {
+                    self.start_refused = Some(diagnosis);
                 }
                 self.punish(key, now, chance);
             }
@@ -237,6 +243,7 @@ impl Memory {
             self.failed(revision, None, Some(revision), now, chance);
         } else {
             self.start_refused = Some(diagnosis);
+            self.unprepared = true;
             self.failed(revision, Some(revision), None, now, chance);
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 use pillion_control::{AppState, ApplyOptions, ControlError, PreviewStep, REDACTED, RouteState, RolloutEvent};
 use pillion_engine::{Credential, scripted::Call};
+use pillion_fault::Fault;
 use pillion_model::{EnvValue, Setting};
 
 use crate::world::{World, app, shop};
@@ -151,6 +152,19 @@ async fn a_lost_instance_is_replaced_and_its_like_left_alone() {
     world.until(|observed| observed.instances.len() == 2).await;
     let after = world.rest("shop").await;
     assert!(after.instances.iter().any(|one| one.status.id == kept) && after.instances.iter().all(|one| one.status.id != lost));
+}
+
+#[tokio::test]
+async fn an_app_whose_images_are_gone_gets_them_again() {
+    let world = World::new().await;
+    world.roll(&shop("web:1", "cache:1", 1)).await;
+    let lost = world.rest("shop").await.instances[0].status.id.clone();
+    let gone = Fault::Internal { doing: "finding the image".into(), reason: "it is not in the store any more".into() };
+    world.engine.fail(Call::Start, 1, gone);
+    world.engine.lose(&lost);
+    world.until(|observed| observed.instances.len() == 1).await;
+    assert_eq!(world.rest("shop").await.current, Some(1));
+    assert_eq!((world.engine.calls(Call::Prepare), world.engine.calls(Call::Start)), (2, 3));
 }
 
 #[tokio::test]
