@@ -186,6 +186,8 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
+        // At once, while the aborted task may keep the socket for a moment: news must not go where nobody reads.
+        self.writer.get_mut().close();
         self.reading.abort();
     }
 }

@@ -89,8 +89,10 @@ impl Control {
         }
         let mut speaker = self.speaker.subscribe();
         loop {
-            // Reading a frame and waiting for news or a newer speaker are all cancel-safe.
+            // Reading a frame and waiting for news or a newer speaker are all cancel-safe; the newer speaker is looked
+            // for first, because news belong to it.
             let outcome = tokio::select! {
+                biased;
                 () = async { drop(speaker.wait_for(|speaker| *speaker != number).await) } => {
                     tracing::info!("a newer connection steers now");
                     return;

@@ -75,6 +75,12 @@ impl FrameWriter {
         Self { stream }
     }
 
+    /// Ends the connection in both directions, for its reader too.
+    pub fn close(&mut self) {
+        // Fails if the other side ended it already.
+        let _ = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Both);
+    }
+
     /// Writes one frame, with descriptors beside it. Not cancel-safe: half a frame ends the connection's use.
     pub async fn write<T: Serialize>(&mut self, frame: &T, descriptors: &[impl AsFd]) -> Result<(), FrameError> {
         let mut bytes = vec![0; 4];

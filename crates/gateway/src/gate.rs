@@ -57,6 +57,8 @@ struct Stock {
     waiting: usize,
     /// IPv6 sockets are refilled only for instances that use them.
     uses_v6: bool,
+    /// The last batch had none: the host is without IPv6, and asking again would not change that.
+    lacks_v6: bool,
     failures: u64,
     failure: Option<Arc<str>>,
 }
@@ -73,7 +75,7 @@ impl Stock {
         if self.waiting > 0 {
             let many = self.waiting * 2 > usize::from(BATCH);
             Some(if many { LARGE_BATCH } else { BATCH })
-        } else if self.v4.len() <= LOW || (self.uses_v6 && self.v6.len() <= LOW) {
+        } else if self.v4.len() <= LOW || (self.uses_v6 && !self.lacks_v6 && self.v6.len() <= LOW) {
             Some(BATCH)
         } else {
             None
@@ -107,6 +109,9 @@ impl Gate {
                 }
                 {
                     let stock = self.lock();
+                    if family == Family::V6 && stock.lacks_v6 {
+                        return Err(GateError { reason: "this host has no IPv6".into() });
+                    }
                     if stock.failures > waiting.failures
                         && let Some(reason) = stock.failure.clone()
                     {
@@ -184,9 +189,11 @@ impl Gate {
             }
         }
         let mut stock = self.lock();
+        stock.lacks_v6 = true;
         for socket in sockets {
             // Asked of the socket itself, so that nothing hangs on the order within a batch.
             let family = if rustix::net::sockopt::socket_domain(&socket)? == AddressFamily::INET6 { Family::V6 } else { Family::V4 };
+            stock.lacks_v6 &= family == Family::V4;
             let kept = stock.of(family);
             if kept.len() < MOST {
                 kept.push(socket);

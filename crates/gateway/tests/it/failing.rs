@@ -26,6 +26,20 @@ async fn a_port_nobody_listens_on_is_502_that_names_app_and_port() {
 }
 
 #[tokio::test]
+async fn a_host_without_ipv6_answers_as_fast() {
+    use rustix::net::AddressFamily;
+    let mut rig = Rig::start().await;
+    let (_kept, port) = refusing();
+    let instance = rig.instance_with("shop-1", port, [AddressFamily::INET, AddressFamily::INET]);
+    rig.table(vec![serving("shop", vec![instance])]).await;
+    let start = std::time::Instant::now();
+    let answer = rig.get("shop.localhost", "/").await;
+    assert!(answer.json()["reason"].as_str().unwrap().contains(&port.to_string()), "{answer:?}");
+    // Waiting for sockets that never come would take 5 s.
+    assert!(start.elapsed() < std::time::Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
 async fn a_request_goes_to_another_instance_when_one_takes_no_connection() {
     let mut rig = Rig::start().await;
     let (_kept, port) = refusing();

@@ -136,6 +136,28 @@ async fn a_client_that_expects_100_continue_gets_it_when_there_is_an_app_to_read
 }
 
 #[tokio::test]
+async fn trailers_pass_in_both_directions() {
+    let mut rig = Rig::start().await;
+    let shop = Upstream::raw(|mut stream| async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut request = Vec::new();
+        while !request.ends_with(b"0\r\nx-sum: 7\r\n\r\n") {
+            if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-end\r\n\r\n2\r\nok\r\n0\r\nx-end: 9\r\n\r\n";
+        let _ = stream.write_all(answer.as_bytes()).await;
+    })
+    .await;
+    rig.shop(shop.port).await;
+    let mut wire = rig.connect().await;
+    let head = "POST / HTTP/1.1\r\nHost: shop.localhost\r\nTE: trailers\r\nConnection: TE\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n";
+    wire.send(&format!("{head}3\r\nabc\r\n0\r\nx-sum: 7\r\n\r\n")).await;
+    wire.until("ok\r\n0\r\nx-end: 9\r\n\r\n").await;
+}
+
+#[tokio::test]
 async fn server_sent_events_arrive_one_by_one() {
     let mut rig = Rig::start().await;
     let (streams, mut stream) = mpsc::unbounded_channel::<mpsc::UnboundedSender<&'static str>>();

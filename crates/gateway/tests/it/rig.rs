@@ -78,11 +78,16 @@ impl Rig {
 
     /// An instance at this port of the test's own loopback, with a gate of its own.
     pub fn instance(&self, name: &str, port: u16) -> InstanceRoute {
+        self.instance_with(name, port, [AddressFamily::INET, AddressFamily::INET6])
+    }
+
+    /// An instance whose supervisor makes half of its sockets in one family, half in the other.
+    pub fn instance_with(&self, name: &str, port: u16, families: [AddressFamily; 2]) -> InstanceRoute {
         let gate = self.directory.path().join(format!("{name}.gate"));
         if !gate.exists() {
             let listener = UnixListener::bind(&gate).unwrap();
             std::fs::set_permissions(&gate, std::fs::Permissions::from_mode(0o666)).unwrap();
-            tokio::spawn(serve_gate(listener));
+            tokio::spawn(serve_gate(listener, families));
         }
         InstanceRoute { instance: name.to_owned(), gate, port, draining: false }
     }
@@ -150,17 +155,17 @@ pub fn refusing() -> (OwnedFd, u16) {
     (socket, port)
 }
 
-async fn serve_gate(listener: UnixListener) {
+async fn serve_gate(listener: UnixListener, families: [AddressFamily; 2]) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(hand_out(stream));
+        tokio::spawn(hand_out(stream, families));
     }
 }
 
 /// The supervisor's side of the gate, with sockets of the test's own namespace.
-async fn hand_out(mut stream: UnixStream) -> io::Result<()> {
+async fn hand_out(mut stream: UnixStream, families: [AddressFamily; 2]) -> io::Result<()> {
     loop {
         let half = usize::from(stream.read_u8().await?) / 2;
-        for family in [AddressFamily::INET, AddressFamily::INET6] {
+        for family in families {
             let sockets: Vec<OwnedFd> = (0..half).map(|_| socket(family, SocketType::STREAM, None)).collect::<Result<_, _>>()?;
             stream.writable().await?;
             stream
