@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// The longest path of a run directory below which every socket path stays within the kernel's 108 bytes:
-/// `/instances/` + an id of 63 + `/control.sock` and the closing zero take 88.
-const RUN_DIR_MAX: usize = 20;
+/// `/i/` + an id of 63 + `/control.sock` and the closing zero take 80.
+const RUN_DIR_MAX: usize = 28;
 
 /// The paths of one copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +102,7 @@ mod tests {
     fn sockets_stay_within_108_bytes_however_long_the_root_is() {
         let root = PathBuf::from(format!("/tmp/{}", "deep/".repeat(60)));
         for layout in [Layout::new(Some(&root)), Layout::new(None), Layout::new(Some(Path::new("/run/x")))] {
-            let longest = layout.run().join("instances").join("a".repeat(63)).join("control.sock");
+            let longest = layout.run().join("i").join("a".repeat(63)).join("control.sock");
             assert!(longest.as_os_str().len() < 108, "{}", longest.display());
         }
     }

@@ -93,7 +93,7 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
         max_instances: settings.max_instances.unwrap_or(30),
     };
     let as_engine: Arc<dyn Engine> = engine.clone();
-    let (control, reconciler) = Control::new(store, as_engine, keeper.drainer(), control_settings)
+    let (control, reconciler) = Control::new(store.clone(), as_engine, keeper.drainer(), control_settings)
         .await
         .map_err(|e| failed("could not start the control plane")(&e))?;
 
@@ -101,10 +101,10 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
     let reconciling = tokio::spawn(reconciler.run(reconciler_stop));
     let gateway = keeper.start(control.routes());
 
+    let images = Arc::new(images::HostImages::new(engine.clone(), control.clone(), store));
     let (ask_stop, mut stop_asked) = mpsc::channel::<StopAsked>(1);
     let machine =
-        Arc::new(Machine::new(layout.clone(), engine.clone(), control.clone(), gateway.facts(), settings, ask_stop));
-    let images = Arc::new(images::HostImages::new(engine.clone(), control.clone()));
+        Arc::new(Machine::new(layout.clone(), engine.clone(), control.clone(), images.clone(), gateway.facts(), settings, ask_stop));
     let services = Services { control, images, system: machine.clone() };
     let socket = claim::api_socket(&layout)?;
     let listener = UnixListener::from_std(socket).map_err(|e| failed("could not listen on the API's socket")(&e))?;

@@ -36,7 +36,7 @@ pub async fn run(context: &Context, args: ApplyArgs) -> Result<(), Complaint> {
 /// Sends a file's definition with the credentials of the registries it names.
 pub async fn send(context: &Context, file: &SourceFile, dry_run: bool) -> Result<ApplyOutcome, Complaint> {
     let definition = serde_json::to_value(&file.app).map_err(|error| Complaint::from_error(&error))?;
-    let request = ApplyRequest { definition, credentials: credentials::for_app(&file.app)? };
+    let request = ApplyRequest { definition, credentials: credentials::for_app(&file.app).await? };
     let query = if dry_run { "?dryRun=true" } else { "" };
     let ask = Ask::put(format!("/v1/apps/{}{query}", file.app.name)).json(&request);
     context.client.ask(ask).await.map_err(|error| file.point(error))

@@ -66,7 +66,7 @@ async fn list(context: &Context) -> Result<(), Complaint> {
 }
 
 async fn pull(context: &Context, args: PullArgs) -> Result<(), Complaint> {
-    let credential = credentials::for_images([args.image.as_str()])?.into_values().next();
+    let credential = credentials::for_images([args.image.as_str()]).await?.into_values().next();
     let request = PullRequest { image: args.image.clone(), credential };
     let mut lines = context.client.lines::<PullLine>(Ask::post("/v1/images/pull").json(&request)).await?;
     let bar = progress_bar();

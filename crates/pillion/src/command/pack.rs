@@ -75,7 +75,7 @@ async fn send(layout: &std::path::Path, image: &str) -> Result<String, Complaint
     let name: pillion_image::ImageName = image.parse().map_err(|error: pillion_image::NameInvalid| {
         Complaint::usage(error.to_string()).hint("write it as registry/name:tag, e.g. localhost:5000/shop/web:1")
     })?;
-    let credential = credentials::for_images([image])?.into_values().next();
+    let credential = credentials::for_images([image]).await?.into_values().next();
     let credential = credential.map(|c| Credential::Password { user: c.username, password: c.password });
     let settings = pillion_image::Settings::default();
     let pushed = push(layout, &name, credential.as_ref(), &settings).await;

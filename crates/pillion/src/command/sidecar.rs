@@ -95,7 +95,7 @@ async fn edit(
 ) -> Result<(), Complaint> {
     let AppDocument { etag, mut definition, .. } = read(context, app).await?;
     change(&mut definition)?;
-    let credentials = credentials::for_app(&definition)?;
+    let credentials = credentials::for_app(&definition).await?;
     let definition = serde_json::to_value(&definition).map_err(|error| Complaint::from_error(&error))?;
     let ask = Ask::put(format!("/v1/apps/{app}"))
         .json(&ApplyRequest { definition, credentials })

@@ -72,6 +72,7 @@ async fn info(context: &Context) -> Result<(), Complaint> {
 
 /// Stops the server and waits until its socket no longer answers.
 async fn stop(context: &Context, keep_apps: bool) -> Result<(), Complaint> {
+    context.client.ask::<Done>(Ask::get("/v1/system/ping")).await?;
     if !keep_apps {
         eprintln!("stopping every app in order");
     }

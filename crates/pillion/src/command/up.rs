@@ -42,6 +42,9 @@ pub async fn run(context: &Context, args: UpArgs) -> Result<(), Complaint> {
         } => done,
         () = stops.next() => Ok(()),
     };
+    if done.is_ok() {
+        eprintln!("stopping {} in order; Ctrl-C again stops it at once", up.app);
+    }
     let stopped = up.take_down(&server, &mut stops).await;
     server.ended().await;
     done.and(stopped)
@@ -80,7 +83,6 @@ impl Up<'_> {
     /// Stops in order; a second signal stops at once, a third does not wait for that either.
     async fn take_down(&self, server: &OwnServer, stops: &mut Stops) -> Result<(), Complaint> {
         let Self { context, app, .. } = self;
-        eprintln!("stopping {app} in order; Ctrl-C again stops it at once");
         let mut stopping = self.ask_stop(server.is_own());
         let mut signals = 0;
         loop {

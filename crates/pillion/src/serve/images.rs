@@ -15,6 +15,7 @@ use pillion_control::Control;
 use pillion_fault::{Diagnosis, Fault};
 use pillion_host::HostEngine;
 use pillion_image::{Credential, Digest, ImageName, PullEvent, PullPolicy, Store};
+use pillion_store::Store as State;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -25,17 +26,28 @@ const LINES: usize = 32;
 pub struct HostImages {
     engine: Arc<HostEngine>,
     control: Control,
+    state: State,
 }
 
 impl HostImages {
-    pub fn new(engine: Arc<HostEngine>, control: Control) -> Self {
-        Self { engine, control }
+    pub fn new(engine: Arc<HostEngine>, control: Control, state: State) -> Self {
+        Self { engine, control, state }
     }
 
-    /// What instances run from and kept revisions need.
+    /// What kept revisions need. What instances run from is leased from the store, so pruning leaves it anyway.
     async fn needed(&self) -> Result<BTreeSet<Digest>, Diagnosis> {
-        let _ = &self.control;
-        Ok(BTreeSet::new())
+        let unknown = |reason: String| Diagnosis {
+            container: None,
+            fault: Fault::Internal { doing: "finding out which images are needed".into(), reason },
+            log_tail: Vec::new(),
+        };
+        let mut needed = BTreeSet::new();
+        for app in self.control.list().await.map_err(|error| unknown(error.to_string()))? {
+            let revisions = self.state.revisions(&app.name).await.map_err(|error| unknown(error.to_string()))?;
+            let pinned = revisions.iter().filter_map(|revision| revision.images.as_ref()).flat_map(|images| images.values());
+            needed.extend(pinned.filter_map(|image| image.rsplit_once('@')?.1.parse::<Digest>().ok()));
+        }
+        Ok(needed)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use pillion_api::{
-    Failure, System,
+    Failure, Images, System,
     wire::{Pruned, Reloaded, StopRequest, SystemInfo, Warning},
 };
 use pillion_control::Control;
@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::{
     gateway::GatewayFacts,
+    images::HostImages,
     settings::Settings,
     shutdown::{Apps, StopAsked},
 };
@@ -26,6 +27,7 @@ pub struct Machine {
     layout: Layout,
     engine: Arc<HostEngine>,
     control: Control,
+    images: Arc<HostImages>,
     gateway: watch::Receiver<GatewayFacts>,
     /// What was read last.
     settings: Mutex<Settings>,
@@ -37,11 +39,12 @@ impl Machine {
         layout: Layout,
         engine: Arc<HostEngine>,
         control: Control,
+        images: Arc<HostImages>,
         gateway: watch::Receiver<GatewayFacts>,
         settings: Settings,
         ask_stop: mpsc::Sender<StopAsked>,
     ) -> Self {
-        Self { layout, engine, control, gateway, settings: Mutex::new(settings), ask_stop }
+        Self { layout, engine, control, images, gateway, settings: Mutex::new(settings), ask_stop }
     }
 
     /// Reads the settings again because of a signal; nobody waits for the answer but the log.
@@ -79,7 +82,8 @@ impl System for Machine {
     }
 
     async fn prune(&self) -> Result<Pruned, Failure> {
-        Ok(Pruned::default())
+        // What dead supervisors left was cleared when this server opened its engine; images are what piles up.
+        Ok(self.images.prune().await?)
     }
 
     async fn reload(&self) -> Result<Reloaded, Failure> {

@@ -1,0 +1,5 @@
+//! The command line as a person meets it: the built program, run.
+
+mod grammar;
+mod mistakes;
+mod run;
