@@ -1,5 +1,8 @@
 //! The loop: one owner of the state machine, fed with facts and requests, carrying out its commands.
 
+#[cfg(test)]
+mod scripted;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
