@@ -16,6 +16,8 @@ use std::{
     net::Ipv4Addr,
     os::fd::BorrowedFd,
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use crate::spec::NetworkSpec;
@@ -133,8 +135,46 @@ pub(crate) fn configure_inside(spec: &NetworkSpec) -> Result<(), NetworkError> {
                 .context(|| format!("set the address {address}/{prefix}"))?;
             link::set_up(&mut socket, index).context(|| format!("bring link {GUEST_LINK} up"))?;
             link::add_default_route(&mut socket, index, *gateway)
-                .context(|| format!("set the default route to {gateway}"))
+                .context(|| format!("set the default route to {gateway}"))?;
+            await_state(|| link::is_operational(&mut socket, index).unwrap_or(true));
+            Ok(())
         }
+    }
+}
+
+/// Whether a sandbox with `address` is connected to `bridge`.
+pub(crate) fn is_attached(bridge: &str, address: Ipv4Addr) -> Result<bool, NetworkError> {
+    let host = host_link(bridge, address);
+    link::exists(&host).context(|| format!("look for link {host}"))
+}
+
+/// Waits until packets pass between the sandbox and the bridge, now that both ends of its link are up.
+///
+/// The kernel opens a link's queues and the bridge's port a moment later, in the background; a packet lost in between
+/// would be sent again only a second later. Called on the host's side.
+pub(crate) fn await_forwarding(spec: &NetworkSpec) {
+    let NetworkSpec::Bridged { bridge, address, .. } = spec else { return };
+    let host = host_link(bridge, *address);
+    let is = |file: String, wanted: &str| fs::read_to_string(file).map_or(true, |state| state.trim() == wanted);
+    // 3 is BR_STATE_FORWARDING. The bridge itself goes down with its last port.
+    await_state(|| {
+        is(format!("/sys/class/net/{host}/brport/state"), "3")
+            && is(format!("/sys/class/net/{host}/operstate"), "up")
+            && is(format!("/sys/class/net/{bridge}/operstate"), "up")
+    });
+}
+
+/// Looks until `reached`, at growing intervals. Gives up after a while: whatever keeps a link down, an instance may
+/// not need it.
+fn await_state(mut reached: impl FnMut() -> bool) {
+    let (deadline, mut pause) = (Instant::now() + Duration::from_secs(1), Duration::from_micros(100));
+    while !reached() {
+        if Instant::now() > deadline {
+            tracing::warn!("a link is not operational yet");
+            return;
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(1));
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
     cgroup::{Cgroup, CgroupError},
     helper::Launcher,
     network::{self, NetworkError},
-    spec::{IdRange, SandboxSpec},
+    spec::{IdRange, NetworkSpec, SandboxSpec},
 };
 
 pub(crate) use inside::role;
@@ -63,6 +63,8 @@ pub enum SandboxError {
     Spawn { exe: PathBuf, #[source] source: io::Error },
     #[error("the helper that makes the namespaces failed: {reason}")]
     Helper { reason: String },
+    #[error("the {what} {value} belongs to a sandbox that exists")]
+    InUse { what: &'static str, value: String },
     #[error("there is no sandbox in {}", dir.display())]
     Absent { dir: PathBuf },
     #[error(transparent)]
@@ -78,6 +80,8 @@ impl Sandbox {
     /// thread must be in the host's network namespace.
     pub fn create(launcher: &Launcher, spec: &SandboxSpec) -> Result<Self, SandboxError> {
         etc::check(spec)?;
+        // Before anything is made: what is undone after a failure must never be another sandbox's.
+        check_free(spec)?;
         match Self::make(launcher, spec) {
             Ok(sandbox) => Ok(sandbox),
             Err(error) => {
@@ -173,9 +177,26 @@ impl Sandbox {
         network::attach(&spec.network, netns.as_fd())?;
         helper.go_on()?;
         helper.expect("done")?;
+        network::await_forwarding(&spec.network);
         // Last: its presence says that the sandbox is whole.
         write_spec(spec)?;
         Ok(Self { spec: spec.clone(), cgroup, host_net: None })
+    }
+}
+
+fn check_free(spec: &SandboxSpec) -> Result<(), SandboxError> {
+    let in_use = |what, value: String| Err(SandboxError::InUse { what, value });
+    if pins::is_pinned(&Namespace::Net.pin(&spec.dir)) {
+        return in_use("directory", spec.dir.display().to_string());
+    }
+    if !Cgroup::at(&spec.cgroup)?.pids().is_empty() {
+        return in_use("control group", spec.cgroup.display().to_string());
+    }
+    match &spec.network {
+        NetworkSpec::Bridged { bridge, address, .. } if network::is_attached(bridge, *address)? => {
+            in_use("address", address.to_string())
+        }
+        NetworkSpec::Bridged { .. } | NetworkSpec::None => Ok(()),
     }
 }
 

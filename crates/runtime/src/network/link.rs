@@ -4,10 +4,11 @@ use std::{io, net::Ipv4Addr, os::fd::{AsFd, AsRawFd, BorrowedFd}};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-use super::netlink::{Attrs, CREATE, EXCL, Message, REPLACE, Socket};
+use super::netlink::{Attrs, CREATE, EXCL, Message, REPLACE, Socket, attributes};
 
 const NEWLINK: u16 = 16;
 const DELLINK: u16 = 17;
+const GETLINK: u16 = 18;
 const SETLINK: u16 = 19;
 const NEWADDR: u16 = 20;
 const NEWROUTE: u16 = 24;
@@ -23,6 +24,7 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
 const IFLA_PROTINFO: u16 = 12;
+const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_INFO_KIND: u16 = 1;
@@ -102,6 +104,17 @@ pub(super) fn isolate_port(socket: &mut Socket, port: u32) -> io::Result<()> {
 
 pub(super) fn set_up(socket: &mut Socket, link: u32) -> io::Result<()> {
     socket.request(Message::new(NEWLINK, 0, &link_header(link, IFF_UP, IFF_UP)))
+}
+
+/// Whether the link's own state machine says that packets pass (RFC 2863, `IF_OPER_UP`).
+pub(super) fn is_operational(socket: &mut Socket, link: u32) -> io::Result<bool> {
+    let (index_at, attributes_at, up) = (4..8, 16, 6);
+    let links = socket.dump(Message::new(GETLINK, 0, &link_header(0, 0, 0)))?;
+    let wanted = links.iter().find(|reply| reply.body.get(index_at.clone()) == Some(&link.to_ne_bytes()[..]));
+    let state = wanted.and_then(|reply| {
+        attributes(reply.body.get(attributes_at..)?).find(|(kind, _)| *kind == IFLA_OPERSTATE).map(|(_, state)| state == [up])
+    });
+    Ok(state.unwrap_or(true))
 }
 
 /// Removes a link; false if there was none.

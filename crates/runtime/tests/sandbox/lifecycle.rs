@@ -8,7 +8,7 @@ use std::{
 };
 
 use pillion_runtime::{
-    sandbox::{self, Namespace, Sandbox},
+    sandbox::{self, Namespace, Sandbox, SandboxError},
     spec::{NetworkSpec, SandboxSpec},
 };
 
@@ -131,6 +131,25 @@ fn a_sandbox_that_cannot_be_finished_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_belongs_to_another_sandbox_is_refused_and_the_other_one_stays_whole() {
+    let mut world = World::new();
+    let outside = Outside::new(&mut world);
+    let server = outside.listen(outside.address);
+    let to = server.local_addr().expect("an address");
+    let first = world.sandbox("first", 2);
+    let same_address = world.spec("second", 2, Some(IDS));
+    let same_directory = SandboxSpec { dir: first.dir().into(), ..world.spec("third", 3, Some(IDS)) };
+
+    for spec in [same_address, same_directory] {
+        let error = Sandbox::create(&launcher(), &spec).expect_err("in use");
+        assert!(matches!(error, SandboxError::InUse { .. }), "{error}");
+    }
+
+    inside(&first, move || TcpStream::connect_timeout(&to, Duration::from_secs(5)).expect("connected"));
+    Sandbox::open(first.dir()).expect("still there");
+}
+
+#[test]
 fn a_supervisor_that_entered_the_network_comes_back_when_it_removes_the_sandbox() {
     let mut world = World::new();
     let mut sandbox = world.sandbox("enter", 2);
@@ -143,6 +162,21 @@ fn a_supervisor_that_entered_the_network_comes_back_when_it_removes_the_sandbox(
 
     sandbox.remove().expect("removed");
     assert_eq!(own(), outside);
+}
+
+#[test]
+fn the_first_packet_of_a_new_sandbox_already_arrives() {
+    let mut world = World::new();
+    let outside = Outside::new(&mut world);
+    let server = outside.listen(outside.address);
+    let to = server.local_addr().expect("an address");
+    // One after the other, so that the bridge loses its last port each time.
+    for host in 2..22 {
+        let sandbox = world.sandbox(&format!("s{host}"), host);
+        // A lost packet is sent again after a second.
+        inside(&sandbox, move || TcpStream::connect_timeout(&to, Duration::from_millis(900)).expect("connected"));
+        sandbox.remove().expect("removed");
+    }
 }
 
 #[test]
