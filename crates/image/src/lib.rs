@@ -31,6 +31,7 @@
 //! ```
 //!
 //! An OCI layout on disk, such as one that `pack` wrote, enters by [`Store::import_oci_layout`] without a registry.
+//! [`Store::settle`] waits until everything is on disk; a server calls it before it ends.
 //! Every error of the crate turns into a [`pillion_fault::Fault`] by `Fault::from(&error)`.
 //!
 //! `pull` is safe to call from many tasks and processes at once: a layer that several pulls want is downloaded and

@@ -204,6 +204,22 @@ async fn an_unknown_certificate_is_refused_and_a_trusted_one_accepted() {
 }
 
 #[tokio::test]
+async fn a_registry_beyond_loopback_is_spoken_to_in_plain_http_only_where_the_settings_list_it() {
+    let registry = Registry::open();
+    registry.push("plain:1", &[layer("f", b"x", Compression::Gzip)]).await;
+    // The kernel takes 0.0.0.0 for this host, but it is no loopback address.
+    let host = registry.host.replace("127.0.0.1", "0.0.0.0");
+    let name: ImageName = format!("{host}/plain:1").parse().expect("valid");
+    let (_root, store) = store();
+    match pull(&store, &name, None).await {
+        Err(PullError::Tls { registry, .. }) => assert_eq!(registry, host),
+        other => panic!("{other:?}"),
+    }
+    let (_root, store) = store_with(Settings { plain_http: vec![host], ..Settings::default() });
+    pull(&store, &name, None).await.expect("now it may");
+}
+
+#[tokio::test]
 async fn a_registry_that_is_not_there_is_unreachable_and_says_why() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let name: ImageName = format!("{}/x:1", listener.local_addr().expect("bound")).parse().expect("valid");
