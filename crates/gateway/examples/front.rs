@@ -68,7 +68,8 @@ fn hand_out(mut stream: UnixStream) -> io::Result<()> {
         let mut count = [0];
         stream.read_exact(&mut count)?;
         for family in [AddressFamily::INET, AddressFamily::INET6] {
-            let sockets: Vec<OwnedFd> = (0..count[0] / 2).map(|_| socket(family, SocketType::STREAM, None)).collect::<Result<_, _>>()?;
+            let sockets: Vec<OwnedFd> =
+                (0..count[0] / 2).map(|_| socket(family, SocketType::STREAM, None)).collect::<Result<_, _>>()?;
             let borrowed: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(128))];
             let mut ancillary = SendAncillaryBuffer::new(&mut space);

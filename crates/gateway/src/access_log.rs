@@ -111,7 +111,9 @@ impl Shared {
         let second = now.as_secs() as i64;
         if shard.second != second {
             shard.second = second;
-            shard.date = jiff::Timestamp::from_second(second).map(|at| at.to_string().trim_end_matches('Z').to_owned()).unwrap_or_default();
+            shard.date = jiff::Timestamp::from_second(second)
+                .map(|at| at.to_string().trim_end_matches('Z').to_owned())
+                .unwrap_or_default();
         }
         let first = shard.bytes.is_empty();
         let Shard { bytes, date, .. } = &mut *shard;
@@ -316,7 +318,17 @@ mod tests {
         let path = directory.path().join("access.log");
         let (log, writer) = AccessLog::start(LogFile::open(&path).expect("a file")).expect("a thread");
         let line = Line {
-            app: "a", instance: "", peer: b"", method: "GET", host: b"", target: "/", agent: b"", status: 200, bytes: 0, took_usec: 1, code: "",
+            app: "a",
+            instance: "",
+            peer: b"",
+            method: "GET",
+            host: b"",
+            target: "/",
+            agent: b"",
+            status: 200,
+            bytes: 0,
+            took_usec: 1,
+            code: "",
         };
         for _ in 0..1_000 {
             log.write(&line);

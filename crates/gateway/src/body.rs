@@ -66,7 +66,12 @@ impl RequestBody {
         if body.is_end_stream() {
             return (Self::Empty, None);
         }
-        let progress = Arc::new(Progress { start: Instant::now(), last_millis: AtomicU64::new(0), done: AtomicBool::new(false), failed: AtomicBool::new(false) });
+        let progress = Arc::new(Progress {
+            start: Instant::now(),
+            last_millis: AtomicU64::new(0),
+            done: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+        });
         (Self::Streaming { body, progress: progress.clone() }, Some(progress))
     }
 }
@@ -110,7 +115,10 @@ impl Body for RequestBody {
 /// An answer on its way to a client.
 pub enum ResponseBody {
     /// The gateway's own page.
-    Page { bytes: Bytes, exchange: Box<Exchange> },
+    Page {
+        bytes: Bytes,
+        exchange: Box<Exchange>,
+    },
     Upstream(UpstreamBody),
     /// The head of an upgraded connection; what follows is the tunnel's.
     Switched,

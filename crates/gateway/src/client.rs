@@ -82,7 +82,8 @@ impl Client {
         let mut reader = FrameReader::new(stream.clone());
         let mut writer = FrameWriter::new(stream);
         writer.write(&ToGateway::Hello { version: VERSION }, NO_SOCKETS).await?;
-        let hello = tokio::time::timeout(ANSWER, reader.read::<FromGateway>()).await.map_err(|_| ClientError::Silent(ANSWER))??;
+        let hello =
+            tokio::time::timeout(ANSWER, reader.read::<FromGateway>()).await.map_err(|_| ClientError::Silent(ANSWER))??;
         let FromGateway::Hello { version: _, pid, generation } = hello else { return Err(ClientError::OtherAnswer) };
         let (news, receiver) = mpsc::channel(NEWS);
         let waiting = Arc::new(SyncMutex::new(Waiting::default()));
@@ -207,7 +208,9 @@ async fn read(mut reader: FrameReader, waiting: Arc<SyncMutex<Waiting>>, news: m
                 Ok(sockets) => sockets,
                 Err(_) => break,
             },
-            FromGateway::Hello { .. } | FromGateway::Listening | FromGateway::InForce { .. } | FromGateway::Stats { .. } => Vec::new(),
+            FromGateway::Hello { .. } | FromGateway::Listening | FromGateway::InForce { .. } | FromGateway::Stats { .. } => {
+                Vec::new()
+            }
         };
         let Some(sender) = lock(&waiting).answers.pop_front() else { break };
         // Whoever asked may have stopped waiting.

@@ -42,7 +42,13 @@ struct Listening {
 
 impl Control {
     pub fn new(gateway: Arc<Gateway>, ends: mpsc::Sender<Duration>) -> Arc<Self> {
-        Arc::new(Self { gateway, listeners: Mutex::default(), stopping: watch::Sender::new(false), speaker: watch::Sender::new(0), ends })
+        Arc::new(Self {
+            gateway,
+            listeners: Mutex::default(),
+            stopping: watch::Sender::new(false),
+            speaker: watch::Sender::new(0),
+            ends,
+        })
     }
 
     /// Takes control connections; one that says hello ends the one before it. Runs for the life of the process.
@@ -167,7 +173,8 @@ impl Control {
         for (spec, socket) in specs.into_iter().zip(sockets) {
             match socket.as_fd().try_clone_to_owned() {
                 Ok(own) => {
-                    let accepting = tokio::spawn(listen::accept(self.gateway.clone(), own, spec.clone(), self.stopping.subscribe()));
+                    let accepting =
+                        tokio::spawn(listen::accept(self.gateway.clone(), own, spec.clone(), self.stopping.subscribe()));
                     new.push(Listening { spec, socket, accepting });
                 }
                 Err(failure) => tracing::error!(address = %spec.address, %failure, "a listening socket cannot be used"),

@@ -230,7 +230,12 @@ impl Way {
                 let page = Page::broken(self.app_name(), "It switched protocols without being asked to.".to_owned());
                 return Err(self.refuse(page));
             };
-            if !wanted.as_bytes().to_ascii_lowercase().windows(agreed.len().max(1)).any(|part| part == agreed.as_bytes().to_ascii_lowercase()) {
+            if !wanted
+                .as_bytes()
+                .to_ascii_lowercase()
+                .windows(agreed.len().max(1))
+                .any(|part| part == agreed.as_bytes().to_ascii_lowercase())
+            {
                 let page = Page::broken(self.app_name(), "It switched to a protocol that was not asked for.".to_owned());
                 return Err(self.refuse(page));
             }
@@ -269,13 +274,21 @@ fn check(request: &Request<Incoming>) -> Result<(), Page> {
     if let Some(coding) = codings.next()
         && (codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
     {
-        let page = Page::new(StatusCode::NOT_IMPLEMENTED, "TransferEncodingUnknown", "Only the transfer encoding `chunked` is understood.");
+        let page = Page::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "TransferEncodingUnknown",
+            "Only the transfer encoding `chunked` is understood.",
+        );
         return Err(page);
     }
     if let Some(expect) = headers.get(header::EXPECT)
         && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
     {
-        return Err(Page::new(StatusCode::EXPECTATION_FAILED, "ExpectationUnknown", "Only `Expect: 100-continue` is understood."));
+        return Err(Page::new(
+            StatusCode::EXPECTATION_FAILED,
+            "ExpectationUnknown",
+            "Only `Expect: 100-continue` is understood.",
+        ));
     }
     Ok(())
 }
@@ -289,9 +302,15 @@ fn settle_target(request: &mut Request<Incoming>) -> Result<Option<HeaderValue>,
     }
     if request.uri().authority().is_some() || request.uri().scheme().is_some() {
         // The target's own host wins over the header (RFC 9112 §3.2.2).
-        let authority = request.uri().authority().ok_or_else(|| Page::bad_request("TargetInvalid", "The request's target has no host."))?;
-        let value = HeaderValue::from_str(authority.as_str()).map_err(|_| Page::bad_request("HostInvalid", "The host name is invalid."))?;
-        let path = request.uri().path_and_query().cloned().ok_or_else(|| Page::bad_request("TargetInvalid", "The request's target has no path."))?;
+        let authority =
+            request.uri().authority().ok_or_else(|| Page::bad_request("TargetInvalid", "The request's target has no host."))?;
+        let value = HeaderValue::from_str(authority.as_str())
+            .map_err(|_| Page::bad_request("HostInvalid", "The host name is invalid."))?;
+        let path = request
+            .uri()
+            .path_and_query()
+            .cloned()
+            .ok_or_else(|| Page::bad_request("TargetInvalid", "The request's target has no path."))?;
         *request.uri_mut() = Uri::from(path);
         request.headers_mut().insert(header::HOST, value.clone());
         host = Some(value);

@@ -192,7 +192,8 @@ impl Gate {
         stock.lacks_v6 = true;
         for socket in sockets {
             // Asked of the socket itself, so that nothing hangs on the order within a batch.
-            let family = if rustix::net::sockopt::socket_domain(&socket)? == AddressFamily::INET6 { Family::V6 } else { Family::V4 };
+            let family =
+                if rustix::net::sockopt::socket_domain(&socket)? == AddressFamily::INET6 { Family::V6 } else { Family::V4 };
             stock.lacks_v6 &= family == Family::V4;
             let kept = stock.of(family);
             if kept.len() < MOST {

@@ -237,7 +237,8 @@ enum End {
 
 /// Tells a client beyond the limit so, without reading a byte of it.
 async fn turn_away<S: AsyncWrite + Unpin>(mut stream: S) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-type: application/json\r\n\
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-type: application/json\r\n\
         content-length: 76\r\n\r\n{\"code\":\"TooManyConnections\",\"message\":\"The gateway has too many clients.\"}\n";
     // The client may be gone; there is nobody to tell.
     let _ = tokio::time::timeout(Duration::from_secs(1), async {

@@ -11,12 +11,20 @@ pub const VERSION: u32 = 1;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind", rename_all_fields = "camelCase")]
 pub enum ToGateway {
-    Hello { version: u32 },
+    Hello {
+        version: u32,
+    },
     /// Take these listening sockets (one file descriptor per entry, in order); replaces the set: listeners not named are closed.
-    Listen { listeners: Vec<ListenerSpec> },
-    Table { table: RouteTable },
+    Listen {
+        listeners: Vec<ListenerSpec>,
+    },
+    Table {
+        table: RouteTable,
+    },
     /// Finish what runs, within the deadline, and exit.
-    Drain { deadline_ms: u64 },
+    Drain {
+        deadline_ms: u64,
+    },
     Stats,
     /// Hand back duplicates of the listening sockets: a new `serve` has none of its own.
     Listeners,
@@ -34,13 +42,21 @@ pub enum FromGateway {
     },
     Listening,
     /// One file descriptor per entry, in order, beside the frame.
-    Listeners { listeners: Vec<ListenerSpec> },
+    Listeners {
+        listeners: Vec<ListenerSpec>,
+    },
     /// The table of this generation is in force.
-    InForce { generation: u64 },
+    InForce {
+        generation: u64,
+    },
     /// An instance that left the table, or drains in it, has no request under way any more. Kept for the next
     /// `serve` while none is connected.
-    Drained { instance: String },
-    Stats { apps: Vec<AppStats> },
+    Drained {
+        instance: String,
+    },
+    Stats {
+        apps: Vec<AppStats>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -60,7 +60,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         .with_writer(io::stderr)
         .with_ansi(false)
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("PILLION_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+            tracing_subscriber::EnvFilter::try_from_env("PILLION_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
         )
         .log_internal_errors(false)
         .try_init();
@@ -88,7 +89,8 @@ fn start(args: &Args) -> Result<(), RunError> {
     limits.connections = limits.connections.min(usize::try_from(descriptors / 3).unwrap_or(usize::MAX)).max(1);
     let (log, writer) = match log {
         Some(file) => {
-            let (log, writer) = AccessLog::start(file).map_err(|source| RunError::System { doing: "start the access log", source })?;
+            let (log, writer) =
+                AccessLog::start(file).map_err(|source| RunError::System { doing: "start the access log", source })?;
             (log, Some(writer))
         }
         None => (AccessLog::none(), None),

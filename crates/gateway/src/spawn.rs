@@ -58,9 +58,5 @@ pub async fn spawn(exe: &Path, role: &[&OsStr], args: &Args, log: Stdio) -> Resu
             }
         };
     }
-    if line.trim_end() == READY {
-        Ok(Spawned { pid, child })
-    } else {
-        Err(SpawnError::Ended { status: child.wait().await? })
-    }
+    if line.trim_end() == READY { Ok(Spawned { pid, child }) } else { Err(SpawnError::Ended { status: child.wait().await? }) }
 }

@@ -46,7 +46,8 @@ impl AppCounters {
     }
 
     pub fn snapshot(&self) -> AppStats {
-        let [status_2xx, status_3xx, status_4xx, status_5xx] = [0, 1, 2, 3].map(|class: usize| self.by_class[class].load(Relaxed));
+        let [status_2xx, status_3xx, status_4xx, status_5xx] =
+            [0, 1, 2, 3].map(|class: usize| self.by_class[class].load(Relaxed));
         AppStats {
             app: self.app.to_string(),
             requests: status_2xx + status_3xx + status_4xx + status_5xx + self.other.load(Relaxed),

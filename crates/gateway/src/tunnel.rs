@@ -3,8 +3,8 @@
 use std::{
     io,
     pin::Pin,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
     sync::Arc,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     task::{Context, Poll, ready},
     time::Duration,
 };

@@ -2,7 +2,10 @@
 
 use tokio::io::AsyncReadExt;
 
-use crate::{rig::{Rig, in_state}, upstream::Upstream};
+use crate::{
+    rig::{Rig, in_state},
+    upstream::Upstream,
+};
 
 #[tokio::test]
 async fn malformed_framing_is_refused_and_reaches_no_app() {
@@ -20,7 +23,10 @@ async fn malformed_framing_is_refused_and_reaches_no_app() {
         ("a space before the colon", format!("{head}Content-Length : 3\r\n\r\nabc")),
         ("chunked not last", format!("{head}Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n")),
         ("an unknown coding", format!("{head}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n")),
-        ("chunked in HTTP/1.0", "POST / HTTP/1.0\r\nHost: shop.localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned()),
+        (
+            "chunked in HTTP/1.0",
+            "POST / HTTP/1.0\r\nHost: shop.localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+        ),
         ("no host", "GET / HTTP/1.1\r\n\r\n".to_owned()),
         ("two hosts", "GET / HTTP/1.1\r\nHost: shop.localhost\r\nHost: shop.localhost\r\n\r\n".to_owned()),
         ("a NUL in a value", format!("{head}X-A: a\0b\r\n\r\n")),
@@ -33,7 +39,11 @@ async fn malformed_framing_is_refused_and_reaches_no_app() {
     }
     for (name, request, status) in [
         ("a coding beneath chunked", format!("{head}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), 501),
-        ("two codings in two lines", format!("{head}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 501),
+        (
+            "two codings in two lines",
+            format!("{head}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            501,
+        ),
         ("a tunnel", "CONNECT shop.localhost:80 HTTP/1.1\r\nHost: shop.localhost\r\n\r\n".to_owned(), 405),
     ] {
         let answer = rig.ask(&request).await;
@@ -75,7 +85,9 @@ async fn seen_by_app(request: &str) -> (String, String) {
 async fn a_message_with_both_lengths_is_read_by_its_chunks_alone_and_ends_its_connection() {
     for both in ["Content-Length: 60\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 60"] {
         let smuggled = "GET /smuggled HTTP/1.1\r\nHost: shop.localhost\r\n\r\n";
-        let (app, client) = seen_by_app(&format!("POST / HTTP/1.1\r\nHost: shop.localhost\r\n{both}\r\n\r\n3\r\nabc\r\n0\r\n\r\n{smuggled}")).await;
+        let (app, client) =
+            seen_by_app(&format!("POST / HTTP/1.1\r\nHost: shop.localhost\r\n{both}\r\n\r\n3\r\nabc\r\n0\r\n\r\n{smuggled}"))
+                .await;
         assert!(app.contains("transfer-encoding: chunked") && !app.contains("content-length"), "{app}");
         assert!(!app.contains("smuggled"), "{app}");
         assert_eq!(client.matches("HTTP/1.1 ").count(), 1, "{client}");
@@ -84,8 +96,15 @@ async fn a_message_with_both_lengths_is_read_by_its_chunks_alone_and_ends_its_co
 
 #[tokio::test]
 async fn a_bad_chunk_never_becomes_the_end_of_a_body() {
-    for chunks in ["3\r\nabcd\r\n0\r\n\r\n", "xyz\r\nabc\r\n0\r\n\r\n", "-3\r\nabc\r\n0\r\n\r\n", "fffffffffffffffff\r\nabc\r\n0\r\n\r\n", "0x3\r\nabc\r\n0\r\n\r\n"] {
-        let (app, client) = seen_by_app(&format!("POST / HTTP/1.1\r\nHost: shop.localhost\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}")).await;
+    for chunks in [
+        "3\r\nabcd\r\n0\r\n\r\n",
+        "xyz\r\nabc\r\n0\r\n\r\n",
+        "-3\r\nabc\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nabc\r\n0\r\n\r\n",
+        "0x3\r\nabc\r\n0\r\n\r\n",
+    ] {
+        let (app, client) =
+            seen_by_app(&format!("POST / HTTP/1.1\r\nHost: shop.localhost\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}")).await;
         assert!(!app.ends_with("0\r\n\r\n"), "{chunks:?}: {app}");
         assert!(!client.starts_with("HTTP/1.1 200"), "{chunks:?}: {client}");
     }
@@ -100,7 +119,11 @@ async fn too_many_or_too_long_headers_are_431() {
     for headers in [many, long] {
         let mut wire = rig.connect().await;
         // The refusal may come before everything is sent.
-        let _ = tokio::io::AsyncWriteExt::write_all(&mut wire.stream, format!("GET / HTTP/1.1\r\nHost: shop.localhost\r\n{headers}\r\n").as_bytes()).await;
+        let _ = tokio::io::AsyncWriteExt::write_all(
+            &mut wire.stream,
+            format!("GET / HTTP/1.1\r\nHost: shop.localhost\r\n{headers}\r\n").as_bytes(),
+        )
+        .await;
         assert_eq!(wire.answer().await.status, 431);
     }
 }

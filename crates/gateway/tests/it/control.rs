@@ -174,7 +174,14 @@ async fn every_request_is_a_line_in_the_access_log() {
     let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2, "{text}");
     let served = lines.iter().find(|line| line["status"] == 200).unwrap();
-    for (key, value) in [("app", "shop"), ("instance", "shop-1"), ("client", "127.0.0.1"), ("method", "GET"), ("host", "shop.localhost"), ("agent", "test \"x\"")] {
+    for (key, value) in [
+        ("app", "shop"),
+        ("instance", "shop-1"),
+        ("client", "127.0.0.1"),
+        ("method", "GET"),
+        ("host", "shop.localhost"),
+        ("agent", "test \"x\""),
+    ] {
         assert_eq!(served[key], value, "{key} in {text}");
     }
     assert_eq!((&served["bytes"], &served["target"]), (&5.into(), &"/a?b=c".into()));

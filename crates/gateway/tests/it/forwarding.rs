@@ -50,7 +50,12 @@ async fn the_app_learns_who_asked_and_nothing_a_stranger_made_up() {
     let request = "GET / HTTP/1.1\r\nHost: shop.localhost:8080\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n\
          Forwarded: for=6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nConnection: x-mine, keep-alive\r\nX-Mine: 1\r\nKeep-Alive: timeout=1\r\nTE: gzip\r\n\r\n";
     let body = rig.ask(request).await.body;
-    for line in ["x-forwarded-for: 127.0.0.1\n", "x-forwarded-proto: http\n", "x-forwarded-host: shop.localhost:8080\n", "host: shop.localhost:8080\n"] {
+    for line in [
+        "x-forwarded-for: 127.0.0.1\n",
+        "x-forwarded-proto: http\n",
+        "x-forwarded-host: shop.localhost:8080\n",
+        "host: shop.localhost:8080\n",
+    ] {
         assert!(body.contains(line), "{line:?} in {body}");
     }
     for gone in ["6.6.6.6", "evil", "https", "x-mine", "keep-alive", "te:"] {
@@ -96,7 +101,9 @@ async fn bodies_pass_with_a_length_and_in_chunks_even_of_a_get() {
     let sized = rig.ask(&format!("POST / HTTP/1.1\r\n{host}\r\nContent-Length: 5\r\n\r\nhello")).await;
     assert!(sized.body.ends_with("\n\nhello") && sized.body.contains("content-length: 5\n"), "{sized:?}");
     for method in ["POST", "GET"] {
-        let chunked = rig.ask(&format!("{method} / HTTP/1.1\r\n{host}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")).await;
+        let chunked = rig
+            .ask(&format!("{method} / HTTP/1.1\r\n{host}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"))
+            .await;
         assert!(chunked.body.ends_with("\n\nabcde") && chunked.body.contains("transfer-encoding: chunked\n"), "{chunked:?}");
     }
 }

@@ -100,7 +100,8 @@ async fn a_draining_instance_finishes_its_requests_gets_no_new_ones_and_is_repor
     let new = Upstream::saying("new").await;
     rig.shop(old.port).await;
     let mut running = begin_slow(&rig).await;
-    let apps = |rig: &Rig| vec![serving("shop", vec![draining(rig.instance("shop-1", old.port)), rig.instance("shop-2", new.port)])];
+    let apps =
+        |rig: &Rig| vec![serving("shop", vec![draining(rig.instance("shop-1", old.port)), rig.instance("shop-2", new.port)])];
     let table = apps(&rig);
     rig.table(table).await;
     for _ in 0..20 {
@@ -133,7 +134,8 @@ async fn an_idle_instance_is_drained_at_once_and_its_connections_close() {
         let closed = closed.clone();
         async move {
             let service = hyper::service::service_fn(|_| async { Ok::<_, std::convert::Infallible>(Response::new(full("x"))) });
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(hyper_util::rt::TokioIo::new(stream), service).await;
+            let _ =
+                hyper::server::conn::http1::Builder::new().serve_connection(hyper_util::rt::TokioIo::new(stream), service).await;
             closed.send(()).unwrap();
         }
     })

@@ -5,7 +5,10 @@ use std::{
     io::{self, IoSlice},
     mem::MaybeUninit,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    os::{fd::{AsFd, OwnedFd}, unix::fs::PermissionsExt},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,

@@ -13,7 +13,8 @@ use crate::{
 async fn a_request_goes_to_the_app_its_host_names_in_any_case_and_with_any_port() {
     let mut rig = Rig::start().await;
     let (shop, blog) = (Upstream::saying("shop").await, Upstream::saying("blog").await);
-    let apps = vec![serving("shop", vec![rig.instance("shop-1", shop.port)]), serving("blog", vec![rig.instance("blog-1", blog.port)])];
+    let apps =
+        vec![serving("shop", vec![rig.instance("shop-1", shop.port)]), serving("blog", vec![rig.instance("blog-1", blog.port)])];
     rig.table(apps).await;
     for (host, text) in [("shop.localhost", "shop"), ("SHOP.localhost:8080", "shop"), ("blog.localhost.", "blog")] {
         let answer = rig.get(host, "/").await;
