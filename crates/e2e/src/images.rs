@@ -23,6 +23,11 @@ impl Packed {
         Packed { args: vec!["--program".into(), format!("{}:{target}", path.display()), "--entrypoint".into(), target] }
     }
 
+    /// Returns the arguments for `image pack`.
+    pub fn args(&self) -> impl Iterator<Item = &str> {
+        self.args.iter().map(String::as_str)
+    }
+
     /// Adds any further arguments of `image pack`.
     pub fn with(mut self, args: &[&str]) -> Packed {
         self.args.extend(args.iter().map(|arg| (*arg).to_owned()));

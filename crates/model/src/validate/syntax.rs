@@ -47,12 +47,9 @@ pub(super) fn absolute(path: &str) -> Result<(), &'static str> {
     if path == "/" { Ok(()) } else { parts(&path[1..]) }
 }
 
-/// A path below something else, which cannot climb out of it.
+/// A path below something else, which cannot climb out of it; a leading `/` is that something's root, as App Service writes it.
 pub(super) fn relative(path: &str) -> Result<(), &'static str> {
-    if path.starts_with('/') {
-        return Err("begins with `/`; it is a path within the volume");
-    }
-    parts(path)
+    parts(path.strip_prefix('/').unwrap_or(path))
 }
 
 fn parts(path: &str) -> Result<(), &'static str> {
