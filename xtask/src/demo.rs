@@ -124,7 +124,12 @@ struct Up {
 
 impl Up {
     fn start(root: &Path, app: &Path) -> Outcome<Up> {
-        let child = pillion(root).args(["up", "-f"]).arg(app).stdin(Stdio::null()).spawn().map_err(|error| format!("pillion up: {error}"))?;
+        let child = pillion(root)
+            .args(["up", "-f"])
+            .arg(app)
+            .stdin(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("pillion up: {error}"))?;
         Ok(Up { child: Some(child), root: root.to_owned() })
     }
 
@@ -141,7 +146,8 @@ impl Up {
             let status = output(pillion(&self.root).args(["status", "counter", "--output", "json"])).ok()?;
             let status: Value = serde_json::from_str(&status).ok()?;
             let ready = status["instances"].as_array()?.iter().any(|instance| instance["phase"] == "ready");
-            let url = status["urls"].as_array()?.iter().filter_map(Value::as_str).find(|url| url.starts_with("http://127.0.0.1:"))?;
+            let url =
+                status["urls"].as_array()?.iter().filter_map(Value::as_str).find(|url| url.starts_with("http://127.0.0.1:"))?;
             ready.then(|| url.to_owned())
         });
         ended.map_or(Ok(url), Err)

@@ -52,8 +52,13 @@ fn read(list: &str) -> (Vec<&str>, Vec<(&str, &str)>) {
 /// SPDX: `OR` lets one choose, `AND` binds to both; parentheses group. `/` is the old way to write `OR`.
 fn choose<'a>(expression: &str, allowed: &[&'a str]) -> Option<Vec<&'a str>> {
     let expression = expression.replace('/', " OR ");
-    let words: Vec<String> =
-        expression.replace('(', " ( ").replace(')', " ) ").replace(" WITH ", "-with-").split_whitespace().map(str::to_owned).collect();
+    let words: Vec<String> = expression
+        .replace('(', " ( ")
+        .replace(')', " ) ")
+        .replace(" WITH ", "-with-")
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
     let mut at = 0;
     any(&words, &mut at, allowed)
 }

@@ -79,7 +79,10 @@ fn install_rotel() -> Outcome {
         install_packages(&["python3-pip"])?;
     }
     eprintln!("installing {ROTEL} from the Python index into target/parts");
-    run(Command::new("python3").args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]).arg(&target).arg(ROTEL))?;
+    run(Command::new("python3")
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"])
+        .arg(&target)
+        .arg(ROTEL))?;
     if Part::Rotel.path().exists() { Ok(()) } else { Err(format!("{ROTEL} holds no {}", Part::Rotel.path().display())) }
 }
 

@@ -21,13 +21,8 @@ pub struct Failure {
 impl Failure {
     /// Makes one with a stable code and a sentence.
     pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        let body = ErrorBody {
-            code: code.to_owned(),
-            message: message.into(),
-            hint: None,
-            problems: Vec::new(),
-            diagnosis: None,
-        };
+        let body =
+            ErrorBody { code: code.to_owned(), message: message.into(), hint: None, problems: Vec::new(), diagnosis: None };
         Self { status, body: Box::new(body) }
     }
 
@@ -83,10 +78,8 @@ impl From<ControlError> for Failure {
         failure.body.hint = error.hint();
         match error {
             ControlError::Invalid { problems, .. } => {
-                failure.body.problems = problems
-                    .into_iter()
-                    .map(|p| ProblemView { path: p.path, message: p.message, hint: p.hint })
-                    .collect();
+                failure.body.problems =
+                    problems.into_iter().map(|p| ProblemView { path: p.path, message: p.message, hint: p.hint }).collect();
             }
             ControlError::Engine { diagnosis } => {
                 failure.body.message = diagnosis.to_string();

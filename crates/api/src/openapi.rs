@@ -47,9 +47,12 @@ fn operation(endpoint: &Endpoint) -> Value {
             "schema": { "$ref": "#/components/schemas/Name" }, "description": "the app's name",
         }));
     }
-    parameters.extend(endpoint.parameters.iter().map(|p| {
-        json!({ "name": p.name, "in": p.place, "schema": { "type": p.kind }, "description": p.meaning })
-    }));
+    parameters.extend(
+        endpoint
+            .parameters
+            .iter()
+            .map(|p| json!({ "name": p.name, "in": p.place, "schema": { "type": p.kind }, "description": p.meaning })),
+    );
     let mut operation = json!({ "operationId": endpoint.id, "summary": endpoint.summary });
     if !parameters.is_empty() {
         operation["parameters"] = Value::Array(parameters);
@@ -63,10 +66,7 @@ fn operation(endpoint: &Endpoint) -> Value {
     responses.insert(status.into(), answer);
     for status in endpoint.failures.iter().chain(&[500]) {
         let meaning = axum::http::StatusCode::from_u16(*status).ok().and_then(|s| s.canonical_reason());
-        responses.insert(
-            status.to_string(),
-            content("application/json", reference("ErrorBody"), meaning.unwrap_or("A failure")),
-        );
+        responses.insert(status.to_string(), content("application/json", reference("ErrorBody"), meaning.unwrap_or("A failure")));
     }
     operation["responses"] = Value::Object(responses);
     operation

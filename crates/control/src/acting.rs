@@ -6,7 +6,11 @@ use pillion_engine::{Action, ObservedInstance};
 use pillion_model::{AppName, ContainerName, ContainerPhase, InstanceId, InstancePhase};
 use pillion_store::Batch;
 
-use crate::{Control, ControlError, decide, service::{STOP_WITHIN, engine_error}, shared::event};
+use crate::{
+    Control, ControlError, decide,
+    service::{STOP_WITHIN, engine_error},
+    shared::event,
+};
 
 /// How long a restarted instance may take to be ready before the next one is restarted all the same.
 const RESTART_WITHIN: Duration = Duration::from_secs(60);
@@ -18,7 +22,8 @@ impl Control {
         if let Some(container) = container {
             self.knows_container(app, &document, container.as_str()).await?;
         }
-        let has = |one: &ObservedInstance| container.is_none_or(|name| one.status.containers.iter().any(|status| status.name == *name));
+        let has =
+            |one: &ObservedInstance| container.is_none_or(|name| one.status.containers.iter().any(|status| status.name == *name));
         let running: Vec<_> = self.instances(app).into_iter().filter(|one| decide::alive(one) && has(one)).collect();
         if running.is_empty() {
             return Err(ControlError::NothingRuns { app: app.clone() });
@@ -48,9 +53,9 @@ impl Control {
         let ready = facts.wait_for(|observed| {
             observed.instances.get(id).is_none_or(|one| {
                 matches!(one.status.phase, InstancePhase::Ready)
-                    && one.status.containers.iter().filter(|status| container.is_none_or(|name| status.name == *name)).all(|status| {
-                        matches!(status.phase, ContainerPhase::Running { ready: true, .. } | ContainerPhase::Completed)
-                    })
+                    && one.status.containers.iter().filter(|status| container.is_none_or(|name| status.name == *name)).all(
+                        |status| matches!(status.phase, ContainerPhase::Running { ready: true, .. } | ContainerPhase::Completed),
+                    )
             })
         });
         // Whether it came back in time shows in the status; the others are still to be restarted.

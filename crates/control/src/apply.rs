@@ -33,19 +33,38 @@ pub enum PreviewStep {
     /// The app is new.
     CreateApp,
     /// The image is made present (nothing is downloaded if it already is).
-    PullImage { container: ContainerName, image: String },
-    StartInstances { count: u32 },
+    PullImage {
+        container: ContainerName,
+        image: String,
+    },
+    StartInstances {
+        count: u32,
+    },
     /// The container appears beside those that run.
-    AddContainer { container: ContainerName },
+    AddContainer {
+        container: ContainerName,
+    },
     /// The container alone is stopped and started anew in each instance; `changed` names the fields.
-    ReplaceContainer { container: ContainerName, changed: Vec<String> },
-    RemoveContainer { container: ContainerName },
+    ReplaceContainer {
+        container: ContainerName,
+        changed: Vec<String>,
+    },
+    RemoveContainer {
+        container: ContainerName,
+    },
     /// New instances start beside the old; traffic moves once they are ready, then the old stop.
-    ReplaceInstances { count: u32, because: String },
+    ReplaceInstances {
+        count: u32,
+        because: String,
+    },
     /// Instances are drained and stopped.
-    StopInstances { count: u32 },
+    StopInstances {
+        count: u32,
+    },
     /// Only what the gateway or the record knows changes: host names, deadlines, unused settings.
-    UpdateRecord { changed: Vec<String> },
+    UpdateRecord {
+        changed: Vec<String>,
+    },
 }
 
 impl std::fmt::Display for PreviewStep {

@@ -175,7 +175,9 @@ fn refer(wanted: &mut App, plain: Option<&App>, newest: Option<&Revision>, numbe
         let before = plain.and_then(|plain| plain.settings.get(name));
         let reference = newest.and_then(|newest| newest.definition.settings.get(name));
         *secret = match (before, reference) {
-            (Some(Setting::Secret { secret: before }), Some(Setting::Secret { secret: version })) if before == secret => version.clone(),
+            (Some(Setting::Secret { secret: before }), Some(Setting::Secret { secret: version })) if before == secret => {
+                version.clone()
+            }
             (_, _) => {
                 fresh.push((name.clone(), secret.clone()));
                 number.to_string()
@@ -199,7 +201,9 @@ fn preview(new: bool, base: Option<&App>, wanted: &App, running: u32, count: u32
         steps.push(PreviewStep::StartInstances { count });
         return steps;
     };
-    let other_image = |name: &pillion_model::ContainerName| base.containers.get(name).map(|before| &before.image) != wanted.containers.get(name).map(|now| &now.image);
+    let other_image = |name: &pillion_model::ContainerName| {
+        base.containers.get(name).map(|before| &before.image) != wanted.containers.get(name).map(|now| &now.image)
+    };
     steps.extend(wanted.containers.keys().filter(|name| other_image(name)).map(pull));
     match change(base, wanted) {
         Change::Nothing => {
@@ -231,7 +235,8 @@ fn preview(new: bool, base: Option<&App>, wanted: &App, running: u32, count: u32
 }
 
 async fn free_port(shared: &Shared, app: &AppName) -> Result<u16, ControlError> {
-    let taken: Vec<u16> = shared.store.documents::<Record>(Kind::App).await?.into_iter().map(|document| document.body.port).collect();
+    let taken: Vec<u16> =
+        shared.store.documents::<Record>(Kind::App).await?.into_iter().map(|document| document.body.port).collect();
     let ports = &shared.settings.app_ports;
     let exhausted = ControlError::PortsExhausted { app: app.clone(), first: *ports.start(), last: *ports.end() };
     ports.clone().find(|port| !taken.contains(port)).ok_or(exhausted)

@@ -27,7 +27,9 @@ impl Change {
     /// Returns the containers that have to prove themselves after a change in place.
     pub fn touched(&self) -> Vec<ContainerName> {
         match self {
-            Change::InPlace { added, replaced, .. } => added.iter().cloned().chain(replaced.iter().map(|(name, _)| name.clone())).collect(),
+            Change::InPlace { added, replaced, .. } => {
+                added.iter().cloned().chain(replaced.iter().map(|(name, _)| name.clone())).collect()
+            }
             Change::Nothing | Change::Record { .. } | Change::NewInstances { .. } => Vec::new(),
         }
     }

@@ -97,17 +97,39 @@ pub struct RolloutSeen {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Make the revision's images present.
-    Prepare { revision: RevisionNumber },
-    StartInstances { revision: RevisionNumber, count: u32 },
+    Prepare {
+        revision: RevisionNumber,
+    },
+    StartInstances {
+        revision: RevisionNumber,
+        count: u32,
+    },
     /// Change an instance to the revision; only `containers` are replaced, others keep their process.
-    UpdateInPlace { instance: InstanceId, revision: RevisionNumber, containers: Vec<ContainerName> },
+    UpdateInPlace {
+        instance: InstanceId,
+        revision: RevisionNumber,
+        containers: Vec<ContainerName>,
+    },
     /// Undo [`Step::UpdateInPlace`] after the revision failed.
-    RollBackInPlace { instance: InstanceId, revision: RevisionNumber },
+    RollBackInPlace {
+        instance: InstanceId,
+        revision: RevisionNumber,
+    },
     /// Take it out of the routes and let its requests finish.
-    Drain { instance: InstanceId },
-    StopInstance { instance: InstanceId, because: Because },
-    Promote { revision: RevisionNumber },
-    FailRevision { revision: RevisionNumber, diagnosis: Box<Diagnosis> },
+    Drain {
+        instance: InstanceId,
+    },
+    StopInstance {
+        instance: InstanceId,
+        because: Because,
+    },
+    Promote {
+        revision: RevisionNumber,
+    },
+    FailRevision {
+        revision: RevisionNumber,
+        diagnosis: Box<Diagnosis>,
+    },
     /// Nothing runs any more: remove what is kept, the record last.
     Forget,
 }
@@ -216,17 +238,21 @@ fn roll_beside(desired: &Desired, seen: &Seen<'_>, target: &Target, now: u64, de
     }
 }
 
-fn roll_in_place(desired: &Desired, seen: &Seen<'_>, current: RevisionNumber, target: &Target, now: u64, decision: &mut Decision) {
+fn roll_in_place(
+    desired: &Desired,
+    seen: &Seen<'_>,
+    current: RevisionNumber,
+    target: &Target,
+    now: u64,
+    decision: &mut Decision,
+) {
     let touched = match (desired.definitions.get(&current), desired.definitions.get(&target.revision)) {
         (Some(old), Some(new)) => change(old, new).touched(),
         (None, _) | (_, None) => Vec::new(),
     };
-    let (fit, unfit): (Vec<_>, Vec<_>) =
-        seen
-        .instances
-        .iter()
-        .copied()
-        .partition(|one| alive(one) && !seen.leaving(&one.status.id) && compatible(desired, one.status.revision, target.revision));
+    let (fit, unfit): (Vec<_>, Vec<_>) = seen.instances.iter().copied().partition(|one| {
+        alive(one) && !seen.leaving(&one.status.id) && compatible(desired, one.status.revision, target.revision)
+    });
     let (done, rest): (Vec<_>, Vec<_>) = fit.into_iter().partition(|one| one.status.revision == target.revision);
     if give_up(seen, target, done.iter(), Some(&touched), now, decision) {
         return;
@@ -269,10 +295,14 @@ fn settled(
     if !proven(one, only) {
         return false;
     }
-    let probed = |container: &Container| container.main || container.run_once || container.probe.is_some() || container.startup.is_some();
+    let probed =
+        |container: &Container| container.main || container.run_once || container.probe.is_some() || container.startup.is_some();
     let definition = desired.definitions.get(&revision);
     let all_probed = definition.is_some_and(|app| {
-        app.containers.iter().filter(|(name, _)| only.is_none_or(|names| names.contains(name))).all(|(_, container)| probed(container))
+        app.containers
+            .iter()
+            .filter(|(name, _)| only.is_none_or(|names| names.contains(name)))
+            .all(|(_, container)| probed(container))
     });
     let at = seen.steady.get(&one.status.id).copied().unwrap_or(now).saturating_add(desired.settle_ms);
     if all_probed || now >= at {
@@ -300,7 +330,9 @@ fn give_up<'a>(
     }
     let known = || most_telling(instances.clone().flat_map(|one| complaints(one)));
     if seen.rollout.attempts >= FAILED_ATTEMPTS {
-        let lost = Fault::SupervisorLost { reason: format!("{} instances in a row were lost before they were ready", seen.rollout.attempts) };
+        let lost = Fault::SupervisorLost {
+            reason: format!("{} instances in a row were lost before they were ready", seen.rollout.attempts),
+        };
         return fail(known().unwrap_or(Diagnosis { container: None, fault: lost, log_tail: Vec::new() }));
     }
     let Some(since) = seen.rollout.since else { return false };
@@ -314,7 +346,14 @@ fn give_up<'a>(
 }
 
 /// Keeps the current revision as it should be, leaving instances of `rolling` to the rollout.
-fn maintain(desired: &Desired, seen: &Seen<'_>, current: RevisionNumber, rolling: Option<RevisionNumber>, now: u64, decision: &mut Decision) {
+fn maintain(
+    desired: &Desired,
+    seen: &Seen<'_>,
+    current: RevisionNumber,
+    rolling: Option<RevisionNumber>,
+    now: u64,
+    decision: &mut Decision,
+) {
     let mut live = Vec::new();
     let mut dead = Vec::new();
     let mut foreign = Vec::new();
@@ -370,8 +409,12 @@ fn retire(seen: &Seen<'_>, instances: &[&ObservedInstance], because: Because, de
 
 /// Picks which of too many go: those already on their way out, then the unready, then the newest.
 fn surplus(mut instances: Vec<&ObservedInstance>, count: usize) -> Vec<&ObservedInstance> {
-    let started = |one: &ObservedInstance| one.status.containers.iter().filter_map(|container| container.started_at_ms).min().unwrap_or(u64::MAX);
-    instances.sort_by_key(|one| (matches!(one.status.phase, InstancePhase::Ready), std::cmp::Reverse((started(one), one.status.id.clone()))));
+    let started = |one: &ObservedInstance| {
+        one.status.containers.iter().filter_map(|container| container.started_at_ms).min().unwrap_or(u64::MAX)
+    };
+    instances.sort_by_key(|one| {
+        (matches!(one.status.phase, InstancePhase::Ready), std::cmp::Reverse((started(one), one.status.id.clone())))
+    });
     instances.truncate(count);
     instances
 }

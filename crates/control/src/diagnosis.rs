@@ -104,7 +104,10 @@ pub fn most_telling(found: impl IntoIterator<Item = Diagnosis>) -> Option<Diagno
 pub fn complaints(seen: &ObservedInstance) -> Vec<Diagnosis> {
     // What a container said before it was well again is history.
     let past = |diagnosis: &&Diagnosis| {
-        seen.status.containers.iter().any(|status| well(&status.phase) && Some(status.name.as_str()) == diagnosis.container.as_deref())
+        seen.status
+            .containers
+            .iter()
+            .any(|status| well(&status.phase) && Some(status.name.as_str()) == diagnosis.container.as_deref())
     };
     let mut found: Vec<_> = seen.diagnoses.iter().filter(|diagnosis| !past(diagnosis)).cloned().collect();
     for status in &seen.status.containers {
@@ -131,25 +134,28 @@ pub fn hopeless(seen: &ObservedInstance, only: Option<&[ContainerName]>) -> Opti
     {
         return most_telling(complaints(seen));
     }
-    let found = seen.status.containers.iter().filter(|status| only.is_none_or(|names| names.contains(&status.name))).filter_map(|status| {
-        match &status.phase {
+    let found = seen.status.containers.iter().filter(|status| only.is_none_or(|names| names.contains(&status.name))).filter_map(
+        |status| match &status.phase {
             ContainerPhase::Failed { last } => Some((**last).clone()),
-            ContainerPhase::BackOff { last, .. } if certain(&last.fault) || failed_starts(seen, status) >= FAILED_STARTS => Some((**last).clone()),
+            ContainerPhase::BackOff { last, .. } if certain(&last.fault) || failed_starts(seen, status) >= FAILED_STARTS => {
+                Some((**last).clone())
+            }
             ContainerPhase::BackOff { .. }
             | ContainerPhase::Waiting { .. }
             | ContainerPhase::Starting
             | ContainerPhase::Running { .. }
             | ContainerPhase::Completed
             | ContainerPhase::Stopped => None,
-        }
-    });
+        },
+    );
     // A container's newest diagnosis may say more than how it ended: "wants port 6379, `cache` has it".
     let found: Vec<_> = found.collect();
     let names: Vec<_> = found.iter().filter_map(|diagnosis| diagnosis.container.clone()).collect();
     if found.is_empty() {
         return None;
     }
-    let more = seen.diagnoses.iter().filter(|diagnosis| diagnosis.container.as_ref().is_some_and(|name| names.contains(name))).cloned();
+    let more =
+        seen.diagnoses.iter().filter(|diagnosis| diagnosis.container.as_ref().is_some_and(|name| names.contains(name))).cloned();
     most_telling(found.into_iter().chain(more))
 }
 

@@ -71,7 +71,9 @@ impl ControlError {
             ControlError::InstanceNotFound { app, .. } => Some(format!("`pillion status {app}` shows its instances")),
             ControlError::NothingRuns { app } => Some(format!("`pillion status {app}` says why")),
             ControlError::Invalid { .. } => None,
-            ControlError::Conflict { app, .. } => Some(format!("read it again (`pillion show {app}`), then apply your change to that")),
+            ControlError::Conflict { app, .. } => {
+                Some(format!("read it again (`pillion show {app}`), then apply your change to that"))
+            }
             ControlError::BeingDeleted { .. } => Some("wait until it is gone, then apply again".into()),
             ControlError::Stopped { app } => Some(format!("`pillion start {app}` starts it")),
             ControlError::ScaleOutOfRange { .. } => None,

@@ -118,7 +118,9 @@ impl Rollout {
         for one in observed.instances.values().filter(|one| one.app == self.app && one.status.revision == self.revision) {
             seen += 1;
             ready += u32::from(proven(one, None));
-            now.extend(one.status.containers.iter().map(|status| (status.name.clone(), Some(one.status.id.clone()), progress(status))));
+            now.extend(
+                one.status.containers.iter().map(|status| (status.name.clone(), Some(one.status.id.clone()), progress(status))),
+            );
         }
         for (container, instance, progress) in now {
             let key = (container, instance);

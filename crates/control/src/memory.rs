@@ -67,7 +67,8 @@ pub(crate) struct Memory {
 impl Memory {
     /// Takes in what is seen now. `chance` (0..1) spreads retries.
     pub(crate) fn look(&mut self, app: &AppName, desired: &Desired, observed: &Observed, now: u64, chance: f64) {
-        let seen: BTreeMap<&InstanceId, &ObservedInstance> = observed.instances.iter().filter(|(_, one)| one.app == *app).collect();
+        let seen: BTreeMap<&InstanceId, &ObservedInstance> =
+            observed.instances.iter().filter(|(_, one)| one.app == *app).collect();
         if !observed.complete {
             return;
         }
@@ -91,7 +92,8 @@ impl Memory {
         self.updating.retain(|id, (revision, since)| {
             seen.get(id).is_some_and(|one| one.status.revision != *revision) && since.is_none_or(|since| now < since + UNSEEN_MS)
         });
-        let gone: Vec<_> = self.known.iter().filter(|(id, _)| !seen.contains_key(id)).map(|(id, revision)| (id.clone(), *revision)).collect();
+        let gone: Vec<_> =
+            self.known.iter().filter(|(id, _)| !seen.contains_key(id)).map(|(id, revision)| (id.clone(), *revision)).collect();
         for (id, revision) in gone {
             if !self.stopping.contains(&id) {
                 self.failed(revision, current, target, now, chance);
@@ -248,7 +250,14 @@ impl Memory {
         }
     }
 
-    fn failed(&mut self, revision: RevisionNumber, current: Option<RevisionNumber>, target: Option<RevisionNumber>, now: u64, chance: f64) {
+    fn failed(
+        &mut self,
+        revision: RevisionNumber,
+        current: Option<RevisionNumber>,
+        target: Option<RevisionNumber>,
+        now: u64,
+        chance: f64,
+    ) {
         if target == Some(revision) {
             self.rollout.attempts += 1;
             self.rollout.not_before = now + backoff(self.rollout.attempts, chance);

@@ -167,7 +167,8 @@ impl Reconciler {
             let desired = known.desired(settle_ms);
             known.memory.look(&app, &desired, observed, now, chance());
             let decision = decide(&desired, &known.memory.seen(&app, observed), now);
-            let due = decision.steps.into_iter().filter_map(|step| self.begin(&app, &desired, observed, step, now, &mut drains)).min();
+            let due =
+                decision.steps.into_iter().filter_map(|step| self.begin(&app, &desired, observed, step, now, &mut drains)).min();
             let forgotten = self.apps.get(&app).and_then(|known| known.memory.wake_at());
             wake_at = [wake_at, decision.wake_at, due, forgotten].into_iter().flatten().min();
         }
@@ -182,7 +183,15 @@ impl Reconciler {
     }
 
     /// Starts one step unless it is under way; returns when it may be tried again if it waits for that.
-    fn begin(&mut self, app: &AppName, desired: &Desired, observed: &Observed, step: Step, now: u64, drains: &mut Vec<(AppName, InstanceId)>) -> Option<u64> {
+    fn begin(
+        &mut self,
+        app: &AppName,
+        desired: &Desired,
+        observed: &Observed,
+        step: Step,
+        now: u64,
+        drains: &mut Vec<(AppName, InstanceId)>,
+    ) -> Option<u64> {
         let shared = self.shared.clone();
         let known = self.apps.get_mut(app)?;
         let key = match &step {
@@ -243,7 +252,9 @@ impl Reconciler {
                 self.spawn(app, key, steps::stop(shared, app.clone(), instance, revision, because, cause));
             }
             (Step::Promote { revision }, Some(key)) => self.spawn(app, key, steps::promote(shared, app.clone(), revision)),
-            (Step::FailRevision { revision, diagnosis }, Some(key)) => self.spawn(app, key, steps::fail(shared, app.clone(), revision, *diagnosis)),
+            (Step::FailRevision { revision, diagnosis }, Some(key)) => {
+                self.spawn(app, key, steps::fail(shared, app.clone(), revision, *diagnosis))
+            }
             (Step::Forget, Some(key)) => self.spawn(app, key, steps::forget(shared, app.clone())),
             (_, None) => {}
         }
@@ -288,7 +299,8 @@ impl Reconciler {
         if self.store_failures > 0 {
             return;
         }
-        let found: Vec<_> = orphans(observed, |app| self.apps.contains_key(app)).map(|one| (one.app.clone(), one.status.id.clone())).collect();
+        let found: Vec<_> =
+            orphans(observed, |app| self.apps.contains_key(app)).map(|one| (one.app.clone(), one.status.id.clone())).collect();
         for (app, instance) in found {
             if self.orphaned.insert(instance.clone()) {
                 tracing::warn!(%app, %instance, "removing an instance of an app that is not there");
@@ -376,7 +388,8 @@ impl Known {
     fn desired(&self, settle_ms: u64) -> Desired {
         let target = self.revisions.get(&self.record.target);
         let newest = target.or_else(|| self.record.current.and_then(|current| self.revisions.get(&current)));
-        let pending = target.filter(|stored| Some(self.record.target) != self.record.current && stored.outcome == Outcome::Pending);
+        let pending =
+            target.filter(|stored| Some(self.record.target) != self.record.current && stored.outcome == Outcome::Pending);
         // A failed definition's number of instances does not count.
         let counted = match (target.map(|stored| &stored.outcome), self.record.current) {
             (Some(Outcome::Failed { .. }), Some(current)) => self.revisions.get(&current).or(newest),

@@ -62,6 +62,9 @@ fn down(facts: &Facts<'_>, desired: &Desired, seen: &Seen<'_>) -> Option<(String
 }
 
 /// Returns the instances that belong to no app of ours.
-pub(crate) fn orphans<'a>(observed: &'a Observed, known: impl Fn(&AppName) -> bool + 'a) -> impl Iterator<Item = &'a pillion_engine::ObservedInstance> {
+pub(crate) fn orphans<'a>(
+    observed: &'a Observed,
+    known: impl Fn(&AppName) -> bool + 'a,
+) -> impl Iterator<Item = &'a pillion_engine::ObservedInstance> {
     observed.instances.values().filter(move |one| observed.complete && !known(&one.app))
 }

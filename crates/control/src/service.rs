@@ -11,7 +11,8 @@ use pillion_store::{Batch, Document, Etag, Event, Expect, Kind, Store, StoreErro
 use tokio::sync::watch;
 
 use crate::{
-    AppDocument, AppState, AppStatus, AppSummary, ApplyOptions, ApplyOutcome, ControlError, Reconciler, RolloutEvent, Routes, applying, decide, following,
+    AppDocument, AppState, AppStatus, AppSummary, ApplyOptions, ApplyOutcome, ControlError, Reconciler, RolloutEvent, Routes,
+    applying, decide, following,
     record::{Intent, Record},
     shared::{Shared, event},
     viewing,
@@ -235,7 +236,9 @@ impl Control {
                 let settled = match status.state {
                     AppState::Running => status.instances.len() == status.wanted as usize,
                     AppState::Stopped | AppState::Failed => status.instances.is_empty() || status.current.is_some(),
-                    AppState::Starting | AppState::Updating | AppState::Degraded | AppState::Stopping | AppState::Deleting => false,
+                    AppState::Starting | AppState::Updating | AppState::Degraded | AppState::Stopping | AppState::Deleting => {
+                        false
+                    }
                 };
                 if settled {
                     return Ok(status);
@@ -292,7 +295,10 @@ impl Control {
         let document = self.record(app).await?;
         let running = self.instances(app);
         let chosen = match instance {
-            Some(id) => running.iter().find(|one| one.status.id == *id).ok_or_else(|| ControlError::InstanceNotFound { app: app.clone(), instance: id.clone() })?,
+            Some(id) => running
+                .iter()
+                .find(|one| one.status.id == *id)
+                .ok_or_else(|| ControlError::InstanceNotFound { app: app.clone(), instance: id.clone() })?,
             None => {
                 let wanted = document.body.current.unwrap_or(document.body.target);
                 running
@@ -335,11 +341,24 @@ impl Control {
         main.map(|(name, _)| name).ok_or_else(|| ControlError::RevisionNotFound { app: app.clone(), revision })
     }
 
-    pub(crate) async fn knows_container(&self, app: &AppName, document: &Document<Record>, container: &str) -> Result<(), ControlError> {
+    pub(crate) async fn knows_container(
+        &self,
+        app: &AppName,
+        document: &Document<Record>,
+        container: &str,
+    ) -> Result<(), ControlError> {
         let mut known = Vec::new();
         for revision in document.body.needed() {
             if let Some(found) = self.shared.store.revision(app, revision).await? {
-                known.extend(found.definition.containers.keys().map(ToString::to_string).filter(|name| !known.contains(name)).collect::<Vec<_>>());
+                known.extend(
+                    found
+                        .definition
+                        .containers
+                        .keys()
+                        .map(ToString::to_string)
+                        .filter(|name| !known.contains(name))
+                        .collect::<Vec<_>>(),
+                );
             }
         }
         if known.iter().any(|name| name == container) {
@@ -358,14 +377,22 @@ impl Control {
     }
 
     /// Changes the record of an app that is not being deleted; `change` returns the event to log, or none where nothing changes.
-    async fn change(&self, app: &AppName, change: impl Fn(&mut Record) -> Option<pillion_store::NewEvent>) -> Result<Etag, ControlError> {
+    async fn change(
+        &self,
+        app: &AppName,
+        change: impl Fn(&mut Record) -> Option<pillion_store::NewEvent>,
+    ) -> Result<Etag, ControlError> {
         if matches!(self.record(app).await?.body.intent, Intent::Delete) {
             return Err(ControlError::BeingDeleted { app: app.clone() });
         }
         self.change_any(app, change).await
     }
 
-    async fn change_any(&self, app: &AppName, change: impl Fn(&mut Record) -> Option<pillion_store::NewEvent>) -> Result<Etag, ControlError> {
+    async fn change_any(
+        &self,
+        app: &AppName,
+        change: impl Fn(&mut Record) -> Option<pillion_store::NewEvent>,
+    ) -> Result<Etag, ControlError> {
         loop {
             let mut document = self.record(app).await?;
             let Some(news) = change(&mut document.body) else { return Ok(document.etag) };

@@ -52,7 +52,11 @@ impl Shared {
             let value = match setting {
                 Setting::Plain(text) => Some(text.clone()),
                 Setting::Secret { secret } => match secret.parse() {
-                    Ok(version) => self.store.secret(&app, &secret_name(name), version).await.map_err(|wrong| internal("decrypt a setting", &wrong))?,
+                    Ok(version) => self
+                        .store
+                        .secret(&app, &secret_name(name), version)
+                        .await
+                        .map_err(|wrong| internal("decrypt a setting", &wrong))?,
                     Err(_) => None,
                 },
             };
@@ -82,7 +86,11 @@ impl Shared {
     pub(crate) async fn credentials(&self, app: &AppName, hosts: &[String]) -> Result<BTreeMap<String, Credential>, Diagnosis> {
         let mut found = BTreeMap::new();
         for host in hosts {
-            let text = self.store.secret(app, &registry_name(host), 0).await.map_err(|wrong| internal("decrypt registry credentials", &wrong))?;
+            let text = self
+                .store
+                .secret(app, &registry_name(host), 0)
+                .await
+                .map_err(|wrong| internal("decrypt registry credentials", &wrong))?;
             if let Some(credential) = text.and_then(|text| serde_json::from_str(&text).ok()) {
                 found.insert(host.clone(), credential);
             }
@@ -115,16 +123,30 @@ pub(crate) fn wall_ms() -> u64 {
 }
 
 pub(crate) fn event(app: &AppName, revision: Option<RevisionNumber>, kind: &str, text: String) -> NewEvent {
-    NewEvent { at_ms: wall_ms(), app: app.clone(), revision, instance: None, container: None, kind: kind.to_owned(), text, source: None }
+    NewEvent {
+        at_ms: wall_ms(),
+        app: app.clone(),
+        revision,
+        instance: None,
+        container: None,
+        kind: kind.to_owned(),
+        text,
+        source: None,
+    }
 }
 
 /// Makes an instance id that was never used: the app's name (shortened where it is long), the revision, six random characters.
 #[expect(clippy::result_large_err, reason = "the error of every step")]
 pub(crate) fn fresh_id(app: &AppName, revision: RevisionNumber) -> Result<InstanceId, Diagnosis> {
     let mut bytes = [0u8; 6];
-    let failed = |reason: String| Diagnosis { container: None, fault: Fault::Internal { doing: "make an instance id".into(), reason }, log_tail: Vec::new() };
+    let failed = |reason: String| Diagnosis {
+        container: None,
+        fault: Fault::Internal { doing: "make an instance id".into(), reason },
+        log_tail: Vec::new(),
+    };
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(|wrong| failed(wrong.to_string()))?;
-    let random: String = bytes.iter().map(|byte| char::from(b"abcdefghijkmnpqrstuvwxyz23456789"[usize::from(byte % 32)])).collect();
+    let random: String =
+        bytes.iter().map(|byte| char::from(b"abcdefghijkmnpqrstuvwxyz23456789"[usize::from(byte % 32)])).collect();
     let tail = format!("-{revision}-{random}");
     let head: String = app.as_str().chars().take(63 - tail.len()).collect();
     format!("{}{tail}", head.trim_end_matches('-')).parse().map_err(|wrong: pillion_model::NameError| failed(wrong.to_string()))

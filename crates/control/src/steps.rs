@@ -62,13 +62,25 @@ fn note(shared: &Shared, app: &AppName, revision: RevisionNumber, progress: Prog
     });
 }
 
-pub(crate) async fn start(shared: Arc<Shared>, id: InstanceId, revision: RevisionNumber, place: u32, stored: Stored) -> Result<(), Diagnosis> {
+pub(crate) async fn start(
+    shared: Arc<Shared>,
+    id: InstanceId,
+    revision: RevisionNumber,
+    place: u32,
+    stored: Stored,
+) -> Result<(), Diagnosis> {
     let images = stored.images.unwrap_or_default();
     let instance = shared.instance(&id, revision, place, stored.definition, images).await?;
     shared.engine.start(instance).await
 }
 
-pub(crate) async fn update(shared: Arc<Shared>, id: InstanceId, revision: RevisionNumber, place: u32, stored: Stored) -> Result<(), Diagnosis> {
+pub(crate) async fn update(
+    shared: Arc<Shared>,
+    id: InstanceId,
+    revision: RevisionNumber,
+    place: u32,
+    stored: Stored,
+) -> Result<(), Diagnosis> {
     let images = stored.images.unwrap_or_default();
     let instance = shared.instance(&id, revision, place, stored.definition, images).await?;
     shared.engine.update(instance).await
@@ -125,14 +137,20 @@ pub(crate) async fn promote(shared: Arc<Shared>, app: AppName, revision: Revisio
             return None;
         }
         record.current = Some(revision);
-        let batch = Batch::new().outcome(&app, revision, &Outcome::Ready).event(event(&app, Some(revision), "deployed", text.clone()));
+        let batch =
+            Batch::new().outcome(&app, revision, &Outcome::Ready).event(event(&app, Some(revision), "deployed", text.clone()));
         Some((record, batch))
     });
     result.await.map_err(|wrong| internal("make a revision current", &wrong))
 }
 
 /// Records why a revision failed; whatever is current stays so.
-pub(crate) async fn fail(shared: Arc<Shared>, app: AppName, revision: RevisionNumber, diagnosis: Diagnosis) -> Result<(), Diagnosis> {
+pub(crate) async fn fail(
+    shared: Arc<Shared>,
+    app: AppName,
+    revision: RevisionNumber,
+    diagnosis: Diagnosis,
+) -> Result<(), Diagnosis> {
     let who = diagnosis.container.as_deref().map(|name| format!("container {name}: ")).unwrap_or_default();
     let text = format!("revision {revision} failed: {who}{}", diagnosis.fault);
     let outcome = Outcome::Failed { diagnosis: Box::new(diagnosis) };

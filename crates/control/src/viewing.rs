@@ -52,13 +52,21 @@ pub(crate) async fn status(shared: &Shared, app: &AppName, document: &Document<R
         urls: vec![format!("http://{app}.localhost:{gateway}/"), format!("http://127.0.0.1:{}/", record.port)],
         instances: instances
             .iter()
-            .map(|one| InstanceView { status: one.status.clone(), draining: draining.contains(&one.status.id), diagnoses: one.diagnoses.clone() })
+            .map(|one| InstanceView {
+                status: one.status.clone(),
+                draining: draining.contains(&one.status.id),
+                diagnoses: one.diagnoses.clone(),
+            })
             .collect(),
     })
 }
 
 /// Returns none for an app that went away in between.
-pub(crate) async fn summary(shared: &Shared, app: &AppName, document: &Document<Record>) -> Result<Option<AppSummary>, ControlError> {
+pub(crate) async fn summary(
+    shared: &Shared,
+    app: &AppName,
+    document: &Document<Record>,
+) -> Result<Option<AppSummary>, ControlError> {
     let record = &document.body;
     let found = match newest(shared, app, record).await {
         Err(ControlError::AppNotFound { .. }) => return Ok(None),

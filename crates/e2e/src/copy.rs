@@ -78,6 +78,22 @@ impl Copy {
         self.root.path()
     }
 
+    /// Returns the directory of its sockets and instances.
+    pub fn run_dir(&self) -> PathBuf {
+        // The same as the product derives from the root.
+        let digest = <sha2::Sha256 as sha2::Digest>::digest(self.root.path().as_os_str().as_encoded_bytes());
+        let tag: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        PathBuf::from(format!("/run/pillion-{tag}"))
+    }
+
+    /// Returns the name of its parent control group, its bridge and its packet filter table; none before its first server.
+    pub fn cgroup_name(&self) -> Option<String> {
+        let claims = fs::read_dir("/run/pillion-copies").ok()?;
+        let ours = |path: &PathBuf| fs::read(path).is_ok_and(|root| root == self.root.path().as_os_str().as_encoded_bytes());
+        let claim = claims.filter_map(|entry| Some(entry.ok()?.path())).find(ours)?;
+        Some(format!("pillion-{}", claim.file_name()?.to_string_lossy()))
+    }
+
     /// Runs `pillion ARGS` to its end.
     pub fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
         self.spawn(args).finish()
@@ -158,7 +174,8 @@ impl Running {
     /// # Panics
     /// It cannot be started.
     pub fn start(command: &mut Command) -> Running {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
         let stdout = child.stdout.take().map(collect);
         let stderr = child.stderr.take().map(collect);
         Running { child, stdout, stderr }

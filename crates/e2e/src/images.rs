@@ -68,7 +68,19 @@ impl<'a> Images<'a> {
 
     /// A real OTLP collector that prints the spans it receives.
     pub fn rotel(&self) -> String {
-        let options = ["start", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log-verbosity", "detailed", "--otlp-http-endpoint", "0.0.0.0:4318", "--otlp-grpc-endpoint", "0.0.0.0:4317"];
+        let options = [
+            "start",
+            "--exporter",
+            "blackhole",
+            "--debug-log",
+            "traces",
+            "--debug-log-verbosity",
+            "detailed",
+            "--otlp-http-endpoint",
+            "0.0.0.0:4318",
+            "--otlp-grpc-endpoint",
+            "0.0.0.0:4317",
+        ];
         let words: Vec<&str> = options.iter().flat_map(|word| ["--cmd", *word]).collect();
         self.push("rotel:1", &Packed::program(&part(Part::Rotel)).with(&words).with(&["--expose", "4318"]))
     }

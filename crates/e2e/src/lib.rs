@@ -4,16 +4,22 @@
 //! Everything here starts what it needs as children, waits for events and not for time, and removes what it made
 //! when it is dropped.
 
+mod chaos;
 mod copy;
 mod http;
 mod images;
+mod leftovers;
+mod load;
 mod parts;
 mod registry;
 mod wait;
 
+pub use chaos::{Dice, Process, Role, kill, kill_next_helper, of_role, processes};
 pub use copy::{Copy, Ran, Running};
 pub use http::{Answer, get, request};
 pub use images::{Images, Packed};
+pub use leftovers::Leftovers;
+pub use load::Load;
 pub use parts::{Part, built, part, workspace};
 pub use registry::{Registry, Users};
 pub use wait::{eventually, until};

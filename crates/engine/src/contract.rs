@@ -9,10 +9,13 @@ use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture};
 use indexmap::IndexMap;
-use pillion_model::{App, AppName, Container, ContainerName, ContainerPhase, EnvValue, InstanceId, InstancePhase, Probe, Check};
+use pillion_model::{App, AppName, Check, Container, ContainerName, ContainerPhase, EnvValue, InstanceId, InstancePhase, Probe};
 use tokio::sync::mpsc;
 
-use crate::{Action, Engine, ExecInput, ExecOutput, ExecRequest, Instance, LogQuery, Observed, ObservedInstance, Prepare, Prepared, Progress};
+use crate::{
+    Action, Engine, ExecInput, ExecOutput, ExecRequest, Instance, LogQuery, Observed, ObservedInstance, Prepare, Prepared,
+    Progress,
+};
 
 /// What differs from engine to engine. Programs are argument lists that replace the image's entrypoint and command.
 #[derive(Clone)]
@@ -123,7 +126,8 @@ pub async fn an_update_keeps_untouched_processes(open: &Open, given: &Given) {
     let mut facts = bench.engine.observe();
     bench.update(&id, second.clone(), 2).await;
     let first_seen = facts.wait_for(|observed| revision(observed, &id) == Some(2));
-    let first_seen = tokio::time::timeout(given.patience, first_seen).await.expect("the update is seen").expect("the engine lives").clone();
+    let first_seen =
+        tokio::time::timeout(given.patience, first_seen).await.expect("the update is seen").expect("the engine lives").clone();
     let stale = first_seen.instances[&id].status.containers.iter().any(|one| {
         one.name.as_str() == "cache" && matches!(one.phase, ContainerPhase::Running { pid, ready: true } if Some(pid) == old)
     });
@@ -163,7 +167,9 @@ pub async fn acts_on_one_container_leave_the_others_alone(open: &Open, given: &G
     assert_eq!(pid(&after, "web"), web);
 
     bench.engine.act(&id, Some("cache"), Action::Stop).await.expect("stop succeeds");
-    let is = |one: &ObservedInstance, wanted: &dyn Fn(&ContainerPhase) -> bool| one.status.containers.iter().any(|status| status.name.as_str() == "cache" && wanted(&status.phase));
+    let is = |one: &ObservedInstance, wanted: &dyn Fn(&ContainerPhase) -> bool| {
+        one.status.containers.iter().any(|status| status.name.as_str() == "cache" && wanted(&status.phase))
+    };
     bench.until(&id, "the container is stopped", |one| is(one, &|phase| matches!(phase, ContainerPhase::Stopped))).await;
     bench.engine.act(&id, Some("cache"), Action::Start).await.expect("start succeeds");
     let after = bench.until(&id, "the container runs again", well).await;
@@ -182,7 +188,12 @@ pub async fn a_run_once_container_completes(open: &Open, given: &Given) {
     app.containers.insert(name("setup"), Container { run_once: true, ..container(given, &given.ends_well) });
     app.containers[&name("web")].depends_on.insert(name("setup"), pillion_model::Condition::Completed);
     let id = bench.start(app, 1).await;
-    let done = |one: &ObservedInstance| one.status.containers.iter().any(|status| status.name.as_str() == "setup" && matches!(status.phase, ContainerPhase::Completed));
+    let done = |one: &ObservedInstance| {
+        one.status
+            .containers
+            .iter()
+            .any(|status| status.name.as_str() == "setup" && matches!(status.phase, ContainerPhase::Completed))
+    };
     bench.until(&id, "the run-once container completes", done).await;
     bench.ready(&id, 1).await;
     bench.close().await;
@@ -229,7 +240,10 @@ pub async fn logs_hold_what_was_printed(open: &Open, given: &Given) {
         }
         false
     };
-    assert!(tokio::time::timeout(given.patience, found).await.expect("the line comes in time"), "following ended without the line");
+    assert!(
+        tokio::time::timeout(given.patience, found).await.expect("the line comes in time"),
+        "following ended without the line"
+    );
     bench.close().await;
 }
 
@@ -286,7 +300,13 @@ impl Bench {
 
     async fn prepare(&self, app: App) -> Result<(Prepared, Vec<Progress>), pillion_fault::Diagnosis> {
         let (tell, mut told) = mpsc::channel(64);
-        let what = Prepare { app: self.name.clone(), revision: 1, definition: Arc::new(app), credentials: BTreeMap::new(), proven: None };
+        let what = Prepare {
+            app: self.name.clone(),
+            revision: 1,
+            definition: Arc::new(app),
+            credentials: BTreeMap::new(),
+            proven: None,
+        };
         let listen = async {
             let mut all = Vec::new();
             while let Some(news) = told.recv().await {
@@ -338,7 +358,9 @@ impl Bench {
 
     async fn until_all(&self, what: &str, met: impl Fn(&Observed) -> bool) -> Arc<Observed> {
         let mut facts = self.engine.observe();
-        let found = tokio::time::timeout(self.given.patience, facts.wait_for(|observed| met(observed))).await.map(|found| found.map(|observed| observed.clone()));
+        let found = tokio::time::timeout(self.given.patience, facts.wait_for(|observed| met(observed)))
+            .await
+            .map(|found| found.map(|observed| observed.clone()));
         match found {
             Ok(Ok(observed)) => observed,
             Ok(Err(_)) => panic!("the engine is gone while waiting until {what}"),
@@ -368,7 +390,15 @@ impl Bench {
     }
 
     async fn close(self) {
-        let left: Vec<_> = self.engine.observe().borrow().instances.values().filter(|one| one.app == self.name).map(|one| one.status.id.clone()).collect();
+        let left: Vec<_> = self
+            .engine
+            .observe()
+            .borrow()
+            .instances
+            .values()
+            .filter(|one| one.app == self.name)
+            .map(|one| one.status.id.clone())
+            .collect();
         for id in left {
             self.engine.stop(&id).await.expect("stop succeeds");
         }
@@ -413,5 +443,9 @@ fn pid(one: &ObservedInstance, container: &str) -> Option<i32> {
 /// Main takes traffic, and every container runs ready or has completed.
 fn well(one: &ObservedInstance) -> bool {
     matches!(one.status.phase, InstancePhase::Ready)
-        && one.status.containers.iter().all(|status| matches!(status.phase, ContainerPhase::Running { ready: true, .. } | ContainerPhase::Completed))
+        && one
+            .status
+            .containers
+            .iter()
+            .all(|status| matches!(status.phase, ContainerPhase::Running { ready: true, .. } | ContainerPhase::Completed))
 }

@@ -43,10 +43,21 @@ pub struct Prepared {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "step", rename_all_fields = "camelCase")]
 pub enum Progress {
-    Resolving { container: ContainerName, image: String },
+    Resolving {
+        container: ContainerName,
+        image: String,
+    },
     /// Bytes of compressed layers fetched so far, of all (0 of 0: it was already there).
-    Pulling { container: ContainerName, done: u64, total: u64 },
-    Pulled { container: ContainerName, digest: String, millis: u64 },
+    Pulling {
+        container: ContainerName,
+        done: u64,
+        total: u64,
+    },
+    Pulled {
+        container: ContainerName,
+        digest: String,
+        millis: u64,
+    },
 }
 
 /// One instance to run: complete, secrets resolved.

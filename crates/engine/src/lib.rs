@@ -7,7 +7,7 @@ pub mod scripted;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::{stream::BoxStream};
+use futures::stream::BoxStream;
 use tokio::sync::{mpsc, watch};
 
 pub use contract_values::*;

@@ -9,12 +9,14 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 use pillion_fault::{Diagnosis, Exit, Fault};
-use pillion_model::{App, AppName, Container, ContainerName, ContainerPhase, ContainerStatus, InstanceId, InstancePhase, InstanceStatus};
+use pillion_model::{
+    App, AppName, Container, ContainerName, ContainerPhase, ContainerStatus, InstanceId, InstancePhase, InstanceStatus,
+};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    Action, Engine, ExecInput, ExecOutput, ExecRequest, ExecSession, Instance, LogLine, LogQuery, Observed, ObservedEvent, ObservedInstance, Prepare,
-    Prepared, Progress, Stream,
+    Action, Engine, ExecInput, ExecOutput, ExecRequest, ExecSession, Instance, LogLine, LogQuery, Observed, ObservedEvent,
+    ObservedInstance, Prepare, Prepared, Progress, Stream,
 };
 
 /// What a container does once it is started.
@@ -198,7 +200,9 @@ impl Scripted {
 impl Running {
     fn observe(&mut self) -> ObservedInstance {
         let main = self.instance.definition.containers.iter().find(|(_, container)| container.main);
-        let ready = main.and_then(|(name, _)| self.containers.get(name)).is_some_and(|status| matches!(status.phase, ContainerPhase::Running { ready: true, .. }));
+        let ready = main
+            .and_then(|(name, _)| self.containers.get(name))
+            .is_some_and(|status| matches!(status.phase, ContainerPhase::Running { ready: true, .. }));
         self.was_ready |= ready;
         let phase = match &self.failed {
             Some(diagnosis) => InstancePhase::Failed { diagnosis: Box::new(diagnosis.clone()) },
@@ -258,7 +262,13 @@ impl State {
         self.next_event += 1;
         let serial = self.next_event;
         if let Some(one) = self.running.get_mut(id) {
-            one.events.push(ObservedEvent { serial, at_ms: serial, container: container.map(str::to_owned), kind: kind.to_owned(), text });
+            one.events.push(ObservedEvent {
+                serial,
+                at_ms: serial,
+                container: container.map(str::to_owned),
+                kind: kind.to_owned(),
+                text,
+            });
         }
     }
 }
@@ -292,9 +302,15 @@ impl Engine for Scripted {
         if !state.running.contains_key(&instance.id) {
             let id = instance.id.clone();
             let definition = instance.definition.clone();
-            let containers = definition.containers.iter().map(|(name, container)| (name.clone(), state.start_container(name, container))).collect();
+            let containers = definition
+                .containers
+                .iter()
+                .map(|(name, container)| (name.clone(), state.start_container(name, container)))
+                .collect();
             state.history.push(format!("start {} {}", instance.app, instance.revision));
-            state.running.insert(id.clone(), Running { instance, containers, events: Vec::new(), failed: None, was_ready: false });
+            state
+                .running
+                .insert(id.clone(), Running { instance, containers, events: Vec::new(), failed: None, was_ready: false });
             for name in definition.containers.keys() {
                 state.event(&id, Some(name.as_str()), "started", format!("{name} started"));
             }
@@ -365,7 +381,10 @@ impl Engine for Scripted {
             }
         }
         if acted == 0 {
-            return Err(plain(Fault::Internal { doing: "act on a container".into(), reason: "there is no such container".into() }));
+            return Err(plain(Fault::Internal {
+                doing: "act on a container".into(),
+                reason: "there is no such container".into(),
+            }));
         }
         self.publish(state);
         Ok(())
@@ -395,9 +414,18 @@ impl Engine for Scripted {
         let state = self.lock();
         let mut lines = Vec::new();
         for (id, one) in &state.running {
-            let wanted = query.app.as_ref().is_none_or(|app| *app == one.instance.app) && query.instance.as_ref().is_none_or(|only| only == id);
-            for name in one.containers.keys().filter(|name| wanted && query.container.as_deref().is_none_or(|only| only == name.as_str())) {
-                lines.push(LogLine { instance: id.clone(), container: name.to_string(), at_ms: 0, stream: Stream::Stdout, text: format!("hello from {name}") });
+            let wanted = query.app.as_ref().is_none_or(|app| *app == one.instance.app)
+                && query.instance.as_ref().is_none_or(|only| only == id);
+            for name in
+                one.containers.keys().filter(|name| wanted && query.container.as_deref().is_none_or(|only| only == name.as_str()))
+            {
+                lines.push(LogLine {
+                    instance: id.clone(),
+                    container: name.to_string(),
+                    at_ms: 0,
+                    stream: Stream::Stdout,
+                    text: format!("hello from {name}"),
+                });
             }
         }
         if let Some(tail) = query.tail {
@@ -423,7 +451,8 @@ impl Engine for Scripted {
                         let name = word.strip_prefix('$')?;
                         exec.env.iter().find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
                     };
-                    let words: Vec<_> = exec.argv[1..].iter().map(|word| variable(word).unwrap_or_else(|| word.clone())).collect();
+                    let words: Vec<_> =
+                        exec.argv[1..].iter().map(|word| variable(word).unwrap_or_else(|| word.clone())).collect();
                     let words = words.join(" ") + "\n";
                     drop(print.send(ExecOutput::Stdout(words.into())).await);
                     0
@@ -443,7 +472,9 @@ impl Engine for Scripted {
 }
 
 fn apply_behaviour(status: &mut ContainerStatus, behaviour: &Behaviour, next_pid: &mut i32) {
-    let diagnosis = |fault: &Fault| Box::new(Diagnosis { container: Some(status.name.to_string()), fault: fault.clone(), log_tail: Vec::new() });
+    let diagnosis = |fault: &Fault| {
+        Box::new(Diagnosis { container: Some(status.name.to_string()), fault: fault.clone(), log_tail: Vec::new() })
+    };
     let mut new_pid = || {
         *next_pid += 1;
         1000 + *next_pid
@@ -460,7 +491,9 @@ fn apply_behaviour(status: &mut ContainerStatus, behaviour: &Behaviour, next_pid
         },
         Behaviour::Hang => (ContainerPhase::Running { pid: new_pid(), ready: false }, status.restarts),
         // Several starts in a row have failed by the time anybody looks.
-        Behaviour::CrashLoop(fault) => (ContainerPhase::BackOff { until_ms: u64::MAX, last: diagnosis(fault) }, status.restarts + 6),
+        Behaviour::CrashLoop(fault) => {
+            (ContainerPhase::BackOff { until_ms: u64::MAX, last: diagnosis(fault) }, status.restarts + 6)
+        }
         Behaviour::Complete => (ContainerPhase::Completed, status.restarts),
     };
     status.phase = phase;

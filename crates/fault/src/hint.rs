@@ -1,10 +1,6 @@
 //! The way out of each fault, in the words of the app file.
 
-use crate::{
-    Exit, Fault, Listener, OomScope, ProbeKind,
-    exit::size,
-    sentence::span,
-};
+use crate::{Exit, Fault, Listener, OomScope, ProbeKind, exit::size, sentence::span};
 
 impl Fault {
     /// Returns what to do next, in the words of the app file; none where nothing general can be said.
@@ -13,16 +9,15 @@ impl Fault {
             Fault::ImageNameInvalid { .. } => {
                 "write `image:` as [REGISTRY/]NAME[:TAG] in lower case, for example `docker.io/library/redis:7`".to_owned()
             }
-            Fault::ImageNotFound { registry, .. } => format!(
-                "correct the name in `image:`; if the repository is private, run `{}` and apply again",
-                login(registry)
-            ),
+            Fault::ImageNotFound { registry, .. } => {
+                format!("correct the name in `image:`; if the repository is private, run `{}` and apply again", login(registry))
+            }
             Fault::ImageTagNotFound { image, .. } => {
                 format!("set `image: {}:TAG` to a tag that the registry has", without_tag(image))
             }
-            Fault::RegistryUnreachable { registry, .. } => format!(
-                "check the registry's name in `image:` and that this machine reaches {registry}, then apply again"
-            ),
+            Fault::RegistryUnreachable { registry, .. } => {
+                format!("check the registry's name in `image:` and that this machine reaches {registry}, then apply again")
+            }
             Fault::RegistryLoginRefused { registry, .. } => {
                 format!("run `{}` and apply again", login(registry))
             }
@@ -40,9 +35,7 @@ impl Fault {
                 "apply again; if it stays, correct the digest in `image:` or have the image pushed again".to_owned()
             }
             Fault::ImageLayerRefused { .. } => "build the image anew without that entry".to_owned(),
-            Fault::ImageUnsupported { .. } => {
-                "set `image:` to an OCI or Docker schema 2 image for Linux containers".to_owned()
-            }
+            Fault::ImageUnsupported { .. } => "set `image:` to an OCI or Docker schema 2 image for Linux containers".to_owned(),
             Fault::DiskFull { path, .. } => {
                 format!("free space on the disk that holds {path}, for example with `pillion image prune`, and apply again")
             }
@@ -59,7 +52,9 @@ impl Fault {
                  `command: [sh, {command}]`"
             ),
             Fault::InterpreterMissing { interpreter, .. } => {
-                format!("set `image:` to one that has {interpreter}, or correct the script's first line (end it in LF, not CR LF)")
+                format!(
+                    "set `image:` to one that has {interpreter}, or correct the script's first line (end it in LF, not CR LF)"
+                )
             }
             Fault::LibraryMissing { library, .. } => {
                 format!("add {library} to the image; `pillion image pack` finds a program's libraries by itself")
@@ -96,10 +91,9 @@ impl Fault {
                 span(timeout_ms.saturating_mul(5)).replace(' ', ""),
                 probe.key()
             ),
-            Fault::ProbeRefused { probe, .. } => format!(
-                "check the port in `{}:` of this container against the port that the program opens",
-                probe.key()
-            ),
+            Fault::ProbeRefused { probe, .. } => {
+                format!("check the port in `{}:` of this container against the port that the program opens", probe.key())
+            }
             Fault::ProbeExec { probe, .. } => {
                 format!("correct the command in `exec:` of `{}:`, or what it finds missing", probe.key())
             }
@@ -110,13 +104,12 @@ impl Fault {
             Fault::DependencyFailed { dependency, .. } => {
                 format!("repair {dependency:?} first: `pillion logs APP -c {dependency}`")
             }
-            Fault::VolumeHidesFiles { volume, mount, .. } => format!(
-                "mount volume {volume:?} on a directory that holds nothing the program needs, not on {mount}"
-            ),
-            Fault::ReadOnlyWrite { path } => format!(
-                "mount a volume or `tmpfs: [{{ path: {} }}]` there, or take `readOnly: true` away",
-                parent(path)
-            ),
+            Fault::VolumeHidesFiles { volume, mount, .. } => {
+                format!("mount volume {volume:?} on a directory that holds nothing the program needs, not on {mount}")
+            }
+            Fault::ReadOnlyWrite { path } => {
+                format!("mount a volume or `tmpfs: [{{ path: {} }}]` there, or take `readOnly: true` away", parent(path))
+            }
 
             Fault::NotReadyInTime { waited_ms } => format!(
                 "set `readyWithin: {}` if it only needs longer; otherwise `pillion logs APP` says what it waits for",
@@ -125,9 +118,13 @@ impl Fault {
             Fault::SettingMissing { setting, .. } => format!("add `settings: {{ {setting}: … }}` to the app"),
             Fault::HostUnsupported { fix, .. } => fix.clone(),
             Fault::HostPathRefused { path } => {
-                format!("add `allowHostPaths: [{path}]` to the server's settings, or use a volume with `persistent: true` instead")
+                format!(
+                    "add `allowHostPaths: [{path}]` to the server's settings, or use a volume with `persistent: true` instead"
+                )
             }
-            Fault::SupervisorLost { .. } => "nothing to do: the instance is replaced; if it goes on, see the host's log".to_owned(),
+            Fault::SupervisorLost { .. } => {
+                "nothing to do: the instance is replaced; if it goes on, see the host's log".to_owned()
+            }
             Fault::Internal { .. } => return None,
         };
         Some(hint)
@@ -179,7 +176,9 @@ fn probe_status(probe: ProbeKind, status: u16) -> String {
     let key = probe.key();
     match status {
         404 => format!("set `{key}: {{ http: PATH }}` to a path that the program answers"),
-        401 | 403 => format!("give the probe a path that needs no login, or `statuses: \"200-399,{status}\"` in `http:` of `{key}:`"),
+        401 | 403 => {
+            format!("give the probe a path that needs no login, or `statuses: \"200-399,{status}\"` in `http:` of `{key}:`")
+        }
         500.. => format!(
             "the program says itself that it is not well, see `pillion logs APP`; if {status} is a good answer there, set \
              `statuses: \"200-399,{status}\"` in `http:` of `{key}:`"

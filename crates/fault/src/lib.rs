@@ -7,11 +7,11 @@
 mod diagnosis;
 mod exit;
 mod fault;
+#[cfg(test)]
+mod golden;
 mod hint;
 mod listener;
 mod sentence;
-#[cfg(test)]
-mod golden;
 
 pub use diagnosis::{Called, LogTail};
 pub use exit::{Exit, OomScope};

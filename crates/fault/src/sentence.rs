@@ -62,7 +62,9 @@ impl fmt::Display for Fault {
             Fault::LibraryMissing { command, library } => {
                 write!(f, "command {command:?} needs the library {library:?}, which does not exist in the image")
             }
-            Fault::NoCommand { image } => write!(f, "nothing to run: image {image:?} names no command, and neither does the app file"),
+            Fault::NoCommand { image } => {
+                write!(f, "nothing to run: image {image:?} names no command, and neither does the app file")
+            }
             Fault::WorkingDirectoryMissing { path } => write!(f, "working directory {path:?} does not exist in the image"),
             Fault::UserUnknown { user } => write!(f, "user {user:?} does not exist in the image"),
             Fault::MountFailed { path, reason } => write!(f, "nothing could be mounted on {path:?}: {reason}"),

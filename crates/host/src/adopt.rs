@@ -65,7 +65,9 @@ pub(crate) async fn adopt_all(engine: &HostEngine) {
     // A reboot empties `/run` but not the disk.
     for state in entries(&instance_dir::states(settings)) {
         let name = state.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if !adopted.contains(&name) && let Err(error) = instance_dir::remove_tree(&state) {
+        if !adopted.contains(&name)
+            && let Err(error) = instance_dir::remove_tree(&state)
+        {
             tracing::warn!(directory = %state.display(), %error, "left behind by an instance and not removable");
         }
     }

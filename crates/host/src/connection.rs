@@ -5,15 +5,11 @@ use std::{sync::Arc, time::Duration};
 use pillion_fault::Diagnosis;
 use pillion_supervisor::{Client, ClientError, protocol::Request, status::InstancePhase};
 
-use crate::{
-    HostEngine,
-    engine::Live,
-    faults::internal,
-    instance_dir::InstanceDir,
-};
+use crate::{HostEngine, engine::Live, faults::internal, instance_dir::InstanceDir};
 
 /// Pauses between attempts to reach a supervisor whose connection broke although its process may live.
-const RECONNECT: [Duration; 4] = [Duration::ZERO, Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500)];
+const RECONNECT: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500)];
 
 /// Makes one request of an instance's supervisor.
 pub(crate) async fn ask(dir: &InstanceDir, request: Request) -> Result<(), Diagnosis> {

@@ -11,17 +11,22 @@ use std::{
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use pillion_engine::{Action, Engine, ExecRequest, ExecSession, Instance, LogLine, LogQuery, Observed, Prepare, Prepared, Progress};
+use pillion_engine::{
+    Action, Engine, ExecRequest, ExecSession, Instance, LogLine, LogQuery, Observed, Prepare, Prepared, Progress,
+};
 use pillion_fault::{Diagnosis, Fault};
 use pillion_image::{Image, Store};
 use pillion_model::{AppName, ContainerName, InstanceId, Network, UserNamespace};
-use pillion_supervisor::{protocol::Request, spec::{ContainerSpec, InstanceSpec}};
+use pillion_supervisor::{
+    protocol::Request,
+    spec::{ContainerSpec, InstanceSpec},
+};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    HostSettings, adopt,
+    HostSettings,
     addresses::Addresses,
-    connection, exec,
+    adopt, connection, exec,
     faults::internal,
     ids::IdRanges,
     instance_dir::{self, InstanceDir},
@@ -192,18 +197,31 @@ impl Inner {
     }
 
     pub(crate) fn live(&self, id: &InstanceId) -> Result<Arc<Live>, Diagnosis> {
-        self.books().live.get(id).cloned().ok_or_else(|| internal(format!("finding instance {id}"), "it does not run on this machine"))
+        self.books()
+            .live
+            .get(id)
+            .cloned()
+            .ok_or_else(|| internal(format!("finding instance {id}"), "it does not run on this machine"))
     }
 
     fn images_of(&self, instance: &Instance) -> Result<BTreeMap<ContainerName, Image>, Diagnosis> {
         let find = |name: &ContainerName| {
-            prepare::prepared_image(&self.store, &instance.prepared, name)
-                .map_err(|fault| Diagnosis { container: Some(name.to_string()), fault, log_tail: Vec::new() })
+            prepare::prepared_image(&self.store, &instance.prepared, name).map_err(|fault| Diagnosis {
+                container: Some(name.to_string()),
+                fault,
+                log_tail: Vec::new(),
+            })
         };
         instance.definition.containers.keys().map(|name| Ok((name.clone(), find(name)?))).collect()
     }
 
-    fn spec_of(&self, instance: &Instance, dir: &InstanceDir, images: &BTreeMap<ContainerName, Image>, generation: u64) -> Result<InstanceSpec, Diagnosis> {
+    fn spec_of(
+        &self,
+        instance: &Instance,
+        dir: &InstanceDir,
+        images: &BTreeMap<ContainerName, Image>,
+        generation: u64,
+    ) -> Result<InstanceSpec, Diagnosis> {
         let ids = match instance.definition.user_namespace {
             UserNamespace::Required => {
                 Some(self.books().ids.take(&instance.app).map_err(|error| internal("reserving user ids", error))?)
@@ -222,7 +240,14 @@ impl Inner {
         translate::instance(instance, &around)
     }
 
-    pub(crate) fn register(&self, id: InstanceId, app: AppName, dir: InstanceDir, spec: InstanceSpec, images: BTreeMap<ContainerName, Image>) -> Arc<Live> {
+    pub(crate) fn register(
+        &self,
+        id: InstanceId,
+        app: AppName,
+        dir: InstanceDir,
+        spec: InstanceSpec,
+        images: BTreeMap<ContainerName, Image>,
+    ) -> Arc<Live> {
         if let Ok(labels) = serde_json::from_value::<Labels>(spec.labels.clone()) {
             self.facts.announce(&spec, &labels, &id, dir.gate.clone());
         }
@@ -260,7 +285,9 @@ impl Inner {
 fn disk(error: io::Error, dir: &InstanceDir) -> Diagnosis {
     let path = dir.state.display().to_string();
     let fault = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Fault::DiskFull { path, doing: "starting an instance".to_owned() },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Fault::DiskFull { path, doing: "starting an instance".to_owned() }
+        }
         _ => Fault::Internal { doing: format!("making the directories of an instance under {path}"), reason: error.to_string() },
     };
     Diagnosis { container: None, fault, log_tail: Vec::new() }

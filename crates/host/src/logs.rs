@@ -126,7 +126,8 @@ fn sources(settings: &HostSettings, query: &LogQuery) -> Vec<Source> {
         if query.instance.as_ref().is_some_and(|wanted| *wanted != id) {
             continue;
         }
-        let files = children(&dir).into_iter().filter_map(|file| Some(file.file_name()?.to_str()?.strip_suffix(".log")?.to_owned()));
+        let files =
+            children(&dir).into_iter().filter_map(|file| Some(file.file_name()?.to_str()?.strip_suffix(".log")?.to_owned()));
         // The supervisor's own words are for whoever debugs Pillion, not part of the app's log.
         for container in files.filter(|name| name != "supervisor") {
             if query.container.as_ref().is_none_or(|wanted| *wanted == container) {

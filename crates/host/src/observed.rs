@@ -56,7 +56,13 @@ impl Facts {
     }
 
     /// Takes over what a supervisor published.
-    pub(crate) fn publish(&self, id: &InstanceId, memory_limits: &BTreeMap<String, u64>, said: status::InstanceStatus, events: Vec<Event>) {
+    pub(crate) fn publish(
+        &self,
+        id: &InstanceId,
+        memory_limits: &BTreeMap<String, u64>,
+        said: status::InstanceStatus,
+        events: Vec<Event>,
+    ) {
         let Ok(labels) = serde_json::from_value::<Labels>(said.labels.clone()) else { return };
         self.change(|observed| {
             let Some(instance) = observed.instances.get_mut(id) else { return };
@@ -100,7 +106,12 @@ impl Facts {
     }
 }
 
-fn translate_status(id: &InstanceId, revision: u64, memory_limits: &BTreeMap<String, u64>, said: status::InstanceStatus) -> InstanceStatus {
+fn translate_status(
+    id: &InstanceId,
+    revision: u64,
+    memory_limits: &BTreeMap<String, u64>,
+    said: status::InstanceStatus,
+) -> InstanceStatus {
     InstanceStatus {
         id: id.clone(),
         revision,

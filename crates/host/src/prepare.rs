@@ -16,7 +16,11 @@ use tokio::sync::mpsc;
 /// Pulls every container's image, all at once; the store sees to it that shared layers come once.
 ///
 /// The first failure is returned; the other pulls are dropped, and what they finished is kept for the next attempt.
-pub(crate) async fn prepare(store: &Arc<Store>, what: &Prepare, progress: &mpsc::Sender<Progress>) -> Result<Prepared, Diagnosis> {
+pub(crate) async fn prepare(
+    store: &Arc<Store>,
+    what: &Prepare,
+    progress: &mpsc::Sender<Progress>,
+) -> Result<Prepared, Diagnosis> {
     let credentials = registry_credentials(&what.credentials);
     let mut pulls: FuturesUnordered<_> = what
         .definition
@@ -58,9 +62,9 @@ async fn pull_one(
     progress: &mpsc::Sender<Progress>,
 ) -> Result<(ContainerName, String), Diagnosis> {
     let diagnose = |fault| Diagnosis { container: Some(container.to_string()), fault, log_tail: Vec::new() };
-    let name: ImageName = image
-        .parse()
-        .map_err(|error: pillion_image::NameInvalid| diagnose(Fault::ImageNameInvalid { image: image.to_owned(), reason: error.to_string() }))?;
+    let name: ImageName = image.parse().map_err(|error: pillion_image::NameInvalid| {
+        diagnose(Fault::ImageNameInvalid { image: image.to_owned(), reason: error.to_string() })
+    })?;
     // Progress is for people: a reader that is too slow misses steps, it does not slow the pull.
     let _ = progress.try_send(Progress::Resolving { container: container.clone(), image: image.to_owned() });
     let policy = match proven.and_then(|pinned| digest_of(pinned)) {
@@ -80,7 +84,8 @@ async fn pull_one(
 fn registry_credentials(given: &BTreeMap<String, Credential>) -> Credentials {
     let mut credentials = Credentials::default();
     for (registry, credential) in given {
-        let credential = RegistryCredential::Password { user: credential.username.clone(), password: credential.password.clone() };
+        let credential =
+            RegistryCredential::Password { user: credential.username.clone(), password: credential.password.clone() };
         credentials.insert(registry, credential);
     }
     credentials

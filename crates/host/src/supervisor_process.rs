@@ -12,7 +12,6 @@ use tokio::{io::AsyncReadExt, process::Command};
 
 use crate::instance_dir::InstanceDir;
 
-
 /// Starts the supervisor of an instance whose spec is written, and waits until its control socket listens.
 ///
 /// The process outlives this one: it makes a session of its own. What it says goes to `supervisor.log` beside the

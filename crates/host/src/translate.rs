@@ -59,8 +59,11 @@ pub(crate) fn instance(instance: &Instance, around: &Surroundings<'_>) -> Result
         .containers
         .iter()
         .map(|(name, container)| {
-            translate_container(instance, name, container, around)
-                .map_err(|fault| Diagnosis { container: Some(name.to_string()), fault, log_tail: Vec::new() })
+            translate_container(instance, name, container, around).map_err(|fault| Diagnosis {
+                container: Some(name.to_string()),
+                fault,
+                log_tail: Vec::new(),
+            })
         })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(InstanceSpec {
@@ -88,7 +91,12 @@ pub(crate) fn instance(instance: &Instance, around: &Surroundings<'_>) -> Result
 }
 
 /// Returns the network an app asks for; `address` is the instance's.
-pub(crate) fn network(wish: Network, settings: &HostSettings, address: Option<std::net::Ipv4Addr>, nameservers: Vec<String>) -> NetworkSpec {
+pub(crate) fn network(
+    wish: Network,
+    settings: &HostSettings,
+    address: Option<std::net::Ipv4Addr>,
+    nameservers: Vec<String>,
+) -> NetworkSpec {
     match (wish, address) {
         (Network::Outbound, Some(address)) => NetworkSpec::Bridged {
             bridge: settings.bridge.clone(),
@@ -102,7 +110,12 @@ pub(crate) fn network(wish: Network, settings: &HostSettings, address: Option<st
     }
 }
 
-fn translate_container(instance: &Instance, name: &ContainerName, container: &Container, around: &Surroundings<'_>) -> Result<ContainerSpec, Fault> {
+fn translate_container(
+    instance: &Instance,
+    name: &ContainerName,
+    container: &Container,
+    around: &Surroundings<'_>,
+) -> Result<ContainerSpec, Fault> {
     let image = around.images.get(name).ok_or_else(|| Fault::Internal {
         doing: format!("describing container `{name}`"),
         reason: "its image was not prepared".to_owned(),
@@ -116,7 +129,9 @@ fn translate_container(instance: &Instance, name: &ContainerName, container: &Co
     for mount in &container.volumes {
         mounts.push(volume_mount(instance, mount, around)?);
     }
-    mounts.extend(container.tmpfs.iter().map(|tmpfs| MountSpec::Tmpfs { path: (&tmpfs.path).into(), size: tmpfs.size.map(|size| size.0) }));
+    mounts.extend(
+        container.tmpfs.iter().map(|tmpfs| MountSpec::Tmpfs { path: (&tmpfs.path).into(), size: tmpfs.size.map(|size| size.0) }),
+    );
     mounts.extend(container.files.iter().map(|file| MountSpec::File {
         content: file.content.clone(),
         mode: file.mode.as_deref().and_then(|mode| u32::from_str_radix(mode, 8).ok()).unwrap_or(0o644),
@@ -124,7 +139,11 @@ fn translate_container(instance: &Instance, name: &ContainerName, container: &Co
     }));
     let run = RunSpec {
         name: name.to_string(),
-        root: RootSpec { layers: image.layers.clone(), scratch: around.dir.scratch(name.as_str()), read_only: container.read_only },
+        root: RootSpec {
+            layers: image.layers.clone(),
+            scratch: around.dir.scratch(name.as_str()),
+            read_only: container.read_only,
+        },
         argv,
         env: environment(config, instance.env.get(name).map_or(&[], Vec::as_slice)),
         cwd: container
@@ -148,7 +167,11 @@ fn translate_container(instance: &Instance, name: &ContainerName, container: &Co
         run,
         main: container.main,
         port: container.port,
-        depends_on: container.depends_on.iter().map(|(on, condition)| (on.to_string(), translate_condition(*condition))).collect(),
+        depends_on: container
+            .depends_on
+            .iter()
+            .map(|(on, condition)| (on.to_string(), translate_condition(*condition)))
+            .collect(),
         startup: container.startup.as_ref().and_then(|probe| translate_probe(probe, container.port)),
         readiness: container.probe.as_ref().and_then(|probe| translate_probe(probe, container.port)),
         liveness: container.liveness.as_ref().and_then(|probe| translate_probe(probe, container.port)),
@@ -184,7 +207,11 @@ fn volume_mount(instance: &Instance, mount: &VolumeMount, around: &Surroundings<
     let sub_path = mount.sub_path.as_deref().map(|sub| sub.trim_start_matches('/').into());
     Ok(match volumes::place(around.settings, &instance.definition, around.dir, &mount.volume, around.ids)? {
         Place::Own(source) => MountSpec::Volume { source, sub_path, path, read_only },
-        Place::Host(source) => MountSpec::Host { source: sub_path.map_or(source.clone(), |sub: std::path::PathBuf| source.join(sub)), path, read_only },
+        Place::Host(source) => MountSpec::Host {
+            source: sub_path.map_or(source.clone(), |sub: std::path::PathBuf| source.join(sub)),
+            path,
+            read_only,
+        },
     })
 }
 
@@ -266,6 +293,9 @@ mod tests {
 
     #[test]
     fn signal_names_and_numbers_are_read() {
-        assert_eq!(["SIGQUIT", "QUIT", "3", "SIGRTMIN+3", "nonsense"].map(signal_number), [Some(3), Some(3), Some(3), Some(37), None]);
+        assert_eq!(
+            ["SIGQUIT", "QUIT", "3", "SIGRTMIN+3", "nonsense"].map(signal_number),
+            [Some(3), Some(3), Some(3), Some(37), None]
+        );
     }
 }

@@ -10,7 +10,10 @@ use pillion_fault::Fault;
 use pillion_model::{App, VolumeName};
 use pillion_runtime::spec::IdRange;
 
-use crate::{HostSettings, instance_dir::{InstanceDir, app_state, make_private}};
+use crate::{
+    HostSettings,
+    instance_dir::{InstanceDir, app_state, make_private},
+};
 
 /// Where a volume's files are.
 #[derive(Debug, Clone, PartialEq, Eq)]

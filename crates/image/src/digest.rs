@@ -118,7 +118,14 @@ mod tests {
 
     #[test]
     fn a_digest_that_could_climb_out_of_a_directory_is_refused() {
-        for text in ["sha256:../../etc/passwd", "sha256:", "md5:d41d8cd98f00b204e9800998ecf8427e", "", "sha256", &format!("sha256:{}", "A".repeat(64))] {
+        for text in [
+            "sha256:../../etc/passwd",
+            "sha256:",
+            "md5:d41d8cd98f00b204e9800998ecf8427e",
+            "",
+            "sha256",
+            &format!("sha256:{}", "A".repeat(64)),
+        ] {
             assert_eq!(text.parse::<Digest>(), Err(DigestInvalid(text.to_owned())));
         }
     }

@@ -83,7 +83,8 @@ impl DockerConfig {
                 stored.insert(registry, credential);
             }
         }
-        let helpers = file.cred_helpers.into_iter().map(|(key, helper)| (canonical_host(host_of(&key)).to_owned(), helper)).collect();
+        let helpers =
+            file.cred_helpers.into_iter().map(|(key, helper)| (canonical_host(host_of(&key)).to_owned(), helper)).collect();
         Ok(DockerConfig { stored, helpers, default_helper: file.creds_store.filter(|helper| !helper.is_empty()) })
     }
 
@@ -139,7 +140,8 @@ async fn ask(helper: &str, registry: &str) -> Result<Option<Credential>, DockerC
         return Err(DockerConfigError::HelperName { helper: helper.to_owned() });
     }
     let start = |source| DockerConfigError::HelperStart { helper: helper.to_owned(), source };
-    let failed = |reason: String| DockerConfigError::HelperFailed { helper: helper.to_owned(), registry: registry.to_owned(), reason };
+    let failed =
+        |reason: String| DockerConfigError::HelperFailed { helper: helper.to_owned(), registry: registry.to_owned(), reason };
     let mut child = tokio::process::Command::new(format!("docker-credential-{helper}"))
         .arg("get")
         .stdin(Stdio::piped())
@@ -168,7 +170,8 @@ async fn ask(helper: &str, registry: &str) -> Result<Option<Credential>, DockerC
         }
         return Err(failed(said.into_iter().find(|text| !text.is_empty()).unwrap_or_else(|| output.status.to_string())));
     }
-    let answer: HelperAnswer = serde_json::from_slice(&output.stdout).map_err(|error| failed(format!("its answer cannot be read: {error}")))?;
+    let answer: HelperAnswer =
+        serde_json::from_slice(&output.stdout).map_err(|error| failed(format!("its answer cannot be read: {error}")))?;
     Ok(Some(match answer.username.as_str() {
         TOKEN_USER => identity(None, answer.secret),
         _ => Credential::Password { user: answer.username, password: answer.secret },
@@ -197,7 +200,10 @@ mod tests {
         assert_eq!(config.credential("docker.io").await.expect("no helper"), password("ada", "s:e:cret"));
         assert_eq!(config.credential("registry.example:5000").await.expect("no helper"), password("ada", "s:e:cret"));
         assert_eq!(config.credential("other.example").await.expect("no helper"), password("bob", "x"));
-        assert_eq!(config.credential("token.example").await.expect("no helper"), Some(Credential::Bearer { token: "t".to_owned() }));
+        assert_eq!(
+            config.credential("token.example").await.expect("no helper"),
+            Some(Credential::Bearer { token: "t".to_owned() })
+        );
         assert_eq!(config.credential("acr.example").await.expect("no helper"), password(IDENTITY_USER, "refresh"));
         for unknown in ["empty.example", "registry.example", "nowhere.example"] {
             assert_eq!(config.credential(unknown).await.expect("no helper"), None, "{unknown}");
@@ -213,7 +219,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_helper_must_be_a_plain_name_and_installed() {
-        let config = DockerConfig::parse(r#"{"credHelpers": {"a.example": "../../bin/sh"}, "credsStore": "surely-not-installed"}"#).expect("valid");
+        let config =
+            DockerConfig::parse(r#"{"credHelpers": {"a.example": "../../bin/sh"}, "credsStore": "surely-not-installed"}"#)
+                .expect("valid");
         assert!(matches!(config.credential("a.example").await, Err(DockerConfigError::HelperName { .. })));
         assert!(matches!(config.credential("b.example").await, Err(DockerConfigError::HelperStart { .. })));
     }

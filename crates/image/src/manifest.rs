@@ -66,7 +66,8 @@ impl Manifest {
 
 /// Chooses the entry of an index for `wanted`; one without a variant before others.
 pub(crate) fn choose<'a>(image: &str, entries: &'a [Descriptor], wanted: &Platform) -> Result<&'a Descriptor, PullError> {
-    let fits = |entry: &&Descriptor| entry.platform.as_ref().is_some_and(|p| p.os == wanted.os && p.architecture == wanted.architecture);
+    let fits =
+        |entry: &&Descriptor| entry.platform.as_ref().is_some_and(|p| p.os == wanted.os && p.architecture == wanted.architecture);
     let rank = |entry: &&Descriptor| match entry.platform.as_ref().and_then(|p| p.variant.as_deref()) {
         None | Some("") => 0,
         Some("v8" | "v1") => 1,
@@ -88,7 +89,11 @@ pub(crate) fn choose<'a>(image: &str, entries: &'a [Descriptor], wanted: &Platfo
         .filter(|platform| platform.os != "unknown")
         .map(|platform| format!("{}/{}", platform.os, platform.architecture))
         .collect();
-    Err(PullError::PlatformMissing { image: image.to_owned(), wanted: wanted.to_string(), available: available.into_iter().collect() })
+    Err(PullError::PlatformMissing {
+        image: image.to_owned(),
+        wanted: wanted.to_string(),
+        available: available.into_iter().collect(),
+    })
 }
 
 /// Refuses a layer that is something else, by media type.
@@ -104,9 +109,10 @@ pub(crate) fn check_layer(image: &str, layer: &Descriptor) -> Result<(), PullErr
     .find_map(|known| media_type.strip_prefix(known));
     match layer_type {
         Some("" | "+gzip" | "+zstd" | ".gzip" | ".zstd") => Ok(()),
-        Some(_) | None => {
-            Err(PullError::Unsupported { image: image.to_owned(), reason: format!("a layer has the unknown media type `{media_type}`") })
-        }
+        Some(_) | None => Err(PullError::Unsupported {
+            image: image.to_owned(),
+            reason: format!("a layer has the unknown media type `{media_type}`"),
+        }),
     }
 }
 
@@ -199,7 +205,11 @@ mod tests {
             media_type: String::new(),
             digest: Digest::of(content.as_bytes()),
             size: 1,
-            platform: Some(EntryPlatform { os: os.to_owned(), architecture: architecture.to_owned(), variant: variant.map(str::to_owned) }),
+            platform: Some(EntryPlatform {
+                os: os.to_owned(),
+                architecture: architecture.to_owned(),
+                variant: variant.map(str::to_owned),
+            }),
             annotations: BTreeMap::new(),
         }
     }
@@ -224,7 +234,9 @@ mod tests {
     #[test]
     fn what_is_not_an_image_is_refused_by_name() {
         let helm = br#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.cncf.helm.config.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0},"layers":[]}"#;
-        for (bytes, says) in [(&helm[..], "helm"), (br#"{"schemaVersion":1}"#, "schema 1"), (b"{}", "neither"), (b"<html>", "cannot be read")] {
+        for (bytes, says) in
+            [(&helm[..], "helm"), (br#"{"schemaVersion":1}"#, "schema 1"), (b"{}", "neither"), (b"<html>", "cannot be read")]
+        {
             match Manifest::parse("x", bytes) {
                 Err(PullError::Unsupported { reason, .. }) => assert!(reason.contains(says), "{reason}"),
                 other => panic!("{other:?}"),

@@ -137,7 +137,13 @@ mod tests {
 
     #[test]
     fn a_name_that_is_none_says_why() {
-        for (text, reason) in [("", "empty"), ("https://a.example/b", "leave out"), ("Shop/Web", "lowercase"), ("a b", "blank"), ("web:", "invalid")] {
+        for (text, reason) in [
+            ("", "empty"),
+            ("https://a.example/b", "leave out"),
+            ("Shop/Web", "lowercase"),
+            ("a b", "blank"),
+            ("web:", "invalid"),
+        ] {
             let error = text.parse::<ImageName>().expect_err(text);
             assert!(error.reason.contains(reason), "{text}: {}", error.reason);
         }

@@ -7,12 +7,7 @@ use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
 use futures::StreamExt;
-use oci_client::{
-    Reference,
-    client::BlobResponse,
-    errors::OciDistributionError,
-    secrets::RegistryAuth,
-};
+use oci_client::{Reference, client::BlobResponse, errors::OciDistributionError, secrets::RegistryAuth};
 use tokio::sync::mpsc;
 
 pub(crate) use clients::Clients;
@@ -79,9 +74,8 @@ impl Session {
             Some(digest) => self.name.pinned(digest),
             None => self.name.wire().clone(),
         };
-        let fetched = self
-            .patiently("the manifest", || self.client.pull_manifest_raw(&reference, &self.auth, &MANIFEST_TYPES))
-            .await;
+        let fetched =
+            self.patiently("the manifest", || self.client.pull_manifest_raw(&reference, &self.auth, &MANIFEST_TYPES)).await;
         let bytes = match fetched {
             Ok((bytes, _)) => bytes,
             Err(Trouble::Missing) => return Err(self.what_is_missing(&reference).await),
@@ -120,7 +114,12 @@ impl Session {
 
     /// Streams a blob into `out`, resuming where a connection broke, and ends it with [`Piece::End`] once it is verified.
     /// Returns early, without an error, if nobody reads `out` any more.
-    pub(crate) async fn layer(&self, blob: &Descriptor, out: &mpsc::Sender<Piece>, received_bytes: &(dyn Fn(u64) + Sync)) -> Result<Delivery, PullError> {
+    pub(crate) async fn layer(
+        &self,
+        blob: &Descriptor,
+        out: &mpsc::Sender<Piece>,
+        received_bytes: &(dyn Fn(u64) + Sync),
+    ) -> Result<Delivery, PullError> {
         let mut hasher = blob.digest.hasher();
         let mut received = 0_u64;
         let mut attempt = 0;
@@ -156,7 +155,9 @@ impl Session {
             }
             attempt = if received > before { 1 } else { attempt + 1 };
             match trouble {
-                Trouble::Passing(reason) if attempt < self.retry.attempts => self.wait(&format!("layer {}", blob.digest), attempt, reason).await,
+                Trouble::Passing(reason) if attempt < self.retry.attempts => {
+                    self.wait(&format!("layer {}", blob.digest), attempt, reason).await
+                }
                 trouble => return Err(self.error(trouble)),
             }
         }

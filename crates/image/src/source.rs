@@ -28,7 +28,12 @@ pub(crate) struct Layout {
 
 impl Source {
     /// Fetches a manifest or index; without a digest, the one the name stands for.
-    pub(crate) async fn manifest(&self, which: Option<&Descriptor>, digest: Option<&Digest>, limit: u64) -> Result<(Bytes, Digest), PullError> {
+    pub(crate) async fn manifest(
+        &self,
+        which: Option<&Descriptor>,
+        digest: Option<&Digest>,
+        limit: u64,
+    ) -> Result<(Bytes, Digest), PullError> {
         match (self, which) {
             (Source::Registry(session), which) => session.manifest(which.map(|which| &which.digest).or(digest)).await,
             (Source::Layout(layout), Some(which)) => {
@@ -47,16 +52,22 @@ impl Source {
     /// Fetches a small blob, checked.
     pub(crate) async fn document(&self, blob: &Descriptor, limit: u64) -> Result<Vec<u8>, PullError> {
         match self {
-            Source::Registry(session) if blob.size > limit => {
-                Err(PullError::Unsupported { image: session.image(), reason: format!("document {} is larger than {limit} bytes", blob.digest) })
-            }
+            Source::Registry(session) if blob.size > limit => Err(PullError::Unsupported {
+                image: session.image(),
+                reason: format!("document {} is larger than {limit} bytes", blob.digest),
+            }),
             Source::Registry(session) => session.blob(blob).await,
             Source::Layout(layout) => layout.document(blob, limit).await,
         }
     }
 
     /// Streams a layer into `out`; see [`Session::layer`].
-    pub(crate) async fn layer(&self, blob: &Descriptor, out: &mpsc::Sender<Piece>, received: &(dyn Fn(u64) + Sync)) -> Result<Delivery, PullError> {
+    pub(crate) async fn layer(
+        &self,
+        blob: &Descriptor,
+        out: &mpsc::Sender<Piece>,
+        received: &(dyn Fn(u64) + Sync),
+    ) -> Result<Delivery, PullError> {
         match self {
             Source::Registry(session) => session.layer(blob, out, received).await,
             Source::Layout(layout) => layout.layer(blob, out, received).await,
@@ -80,7 +91,12 @@ impl Layout {
         Ok(bytes)
     }
 
-    async fn layer(&self, blob: &Descriptor, out: &mpsc::Sender<Piece>, received: &(dyn Fn(u64) + Sync)) -> Result<Delivery, PullError> {
+    async fn layer(
+        &self,
+        blob: &Descriptor,
+        out: &mpsc::Sender<Piece>,
+        received: &(dyn Fn(u64) + Sync),
+    ) -> Result<Delivery, PullError> {
         let mut file = self.open(blob).await?;
         let mut hasher = blob.digest.hasher();
         let mut total = 0;
@@ -112,6 +128,9 @@ impl Layout {
     }
 
     fn unreadable(&self, what: &str, error: &io::Error) -> PullError {
-        PullError::Unsupported { image: self.image.clone(), reason: format!("{what} of the layout {} cannot be read: {error}", self.dir.display()) }
+        PullError::Unsupported {
+            image: self.image.clone(),
+            reason: format!("{what} of the layout {} cannot be read: {error}", self.dir.display()),
+        }
     }
 }

@@ -22,7 +22,9 @@ pub struct AppChanges {
 pub enum ContainerChange {
     Unchanged,
     /// The fields that differ, such as `image`, `env.LOG_LEVEL`, or `env.DB_URL` where only the setting behind it changed.
-    Changed { fields: Vec<String> },
+    Changed {
+        fields: Vec<String>,
+    },
     Added,
     Removed,
 }
@@ -35,7 +37,9 @@ pub enum InstanceReason {
     /// Another container is the main one.
     Main,
     /// A volume that is mounted lives elsewhere or for another time.
-    Volume { volume: String },
+    Volume {
+        volume: String,
+    },
 }
 
 impl AppChanges {
@@ -120,11 +124,8 @@ fn whole(old: &App, new: &App, all: &mut AppChanges) {
     }
     all.app.extend(old.volumes.keys().filter(|name| !volumes.contains_key(*name)).map(|name| format!("volumes.{name}")));
     all.app.extend(differing(&old.settings, settings).map(|name| format!("settings.{name}")));
-    let rest = [
-        ("scale", *scale != old.scale),
-        ("hosts", *hosts != old.hosts),
-        ("readyWithin", *ready_within != old.ready_within),
-    ];
+    let rest =
+        [("scale", *scale != old.scale), ("hosts", *hosts != old.hosts), ("readyWithin", *ready_within != old.ready_within)];
     all.app.extend(rest.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field.to_owned()));
 }
 
@@ -178,7 +179,9 @@ fn fields(old: &Container, new: &Container) -> Vec<String> {
         ("ulimits", *ulimits != old.ulimits),
         ("shmSize", *shm_size != old.shm_size),
     ];
-    let named = |list: Vec<(&str, bool)>| list.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field.to_owned()).collect::<Vec<_>>();
+    let named = |list: Vec<(&str, bool)>| {
+        list.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field.to_owned()).collect::<Vec<_>>()
+    };
     let mut fields = named(before_env.to_vec());
     fields.extend(differing(&old.env, env).map(|name| format!("env.{name}")));
     fields.extend(named(after_env.to_vec()));

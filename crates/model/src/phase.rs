@@ -33,16 +33,26 @@ pub enum InstancePhase {
 #[serde(rename_all = "camelCase", tag = "phase", rename_all_fields = "camelCase")]
 pub enum ContainerPhase {
     /// It waits for others: `on` names each container and the condition not yet met.
-    Waiting { on: Vec<String> },
+    Waiting {
+        on: Vec<String>,
+    },
     Starting,
     /// Its process runs; `ready` is the readiness probe's word (true where there is none).
-    Running { pid: i32, ready: bool },
+    Running {
+        pid: i32,
+        ready: bool,
+    },
     /// It ended and starts again after a pause.
-    BackOff { until_ms: u64, last: Box<Diagnosis> },
+    BackOff {
+        until_ms: u64,
+        last: Box<Diagnosis>,
+    },
     /// A run-once container that ended with 0.
     Completed,
     /// It ended and does not start again by itself.
-    Failed { last: Box<Diagnosis> },
+    Failed {
+        last: Box<Diagnosis>,
+    },
     /// Stopped because somebody asked.
     Stopped,
 }

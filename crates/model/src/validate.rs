@@ -65,7 +65,11 @@ fn whole(app: &App, problems: &mut Vec<Problem>) {
     }
     for name in app.settings.keys() {
         if let Err(reason) = syntax::env_name(name) {
-            problems.push(Problem::new(Code::InvalidValue, format!("settings.{name}"), format!("`{name}` cannot name a setting: {reason}")));
+            problems.push(Problem::new(
+                Code::InvalidValue,
+                format!("settings.{name}"),
+                format!("`{name}` cannot name a setting: {reason}"),
+            ));
         }
     }
 }
@@ -84,8 +88,12 @@ fn mains(app: &App, problems: &mut Vec<Problem>) {
         [first, others @ ..] => {
             for other in others {
                 problems.push(
-                    Problem::new(Code::TwoMains, format!("containers.{other}.main"), format!("`{first}` is the main container already"))
-                        .hint("leave `main: true` on exactly one container"),
+                    Problem::new(
+                        Code::TwoMains,
+                        format!("containers.{other}.main"),
+                        format!("`{first}` is the main container already"),
+                    )
+                    .hint("leave `main: true` on exactly one container"),
                 );
             }
         }
@@ -93,21 +101,33 @@ fn mains(app: &App, problems: &mut Vec<Problem>) {
     let sidecars = app.containers.len() - mains.len();
     if sidecars > MAX_SIDECARS {
         problems.push(
-            Problem::new(Code::TooManySidecars, "containers", format!("{sidecars} sidecars are more than the {MAX_SIDECARS} an app may have"))
-                .hint("take some out, or make a second app of them"),
+            Problem::new(
+                Code::TooManySidecars,
+                "containers",
+                format!("{sidecars} sidecars are more than the {MAX_SIDECARS} an app may have"),
+            )
+            .hint("take some out, or make a second app of them"),
         );
     }
     for (name, container) in &app.containers {
         if container.main && container.run_once {
             problems.push(
-                Problem::new(Code::MainRunsOnce, format!("containers.{name}.runOnce"), "the main container cannot run once: it serves as long as the app runs")
-                    .hint("make it a sidecar that main `dependsOn` with `completed`"),
+                Problem::new(
+                    Code::MainRunsOnce,
+                    format!("containers.{name}.runOnce"),
+                    "the main container cannot run once: it serves as long as the app runs",
+                )
+                .hint("make it a sidecar that main `dependsOn` with `completed`"),
             );
         }
         if container.essential && container.run_once {
             problems.push(
-                Problem::new(Code::InvalidValue, format!("containers.{name}.essential"), "a container that runs once cannot be essential: its end would be the instance's end")
-                    .hint("take one of `essential` and `runOnce` away"),
+                Problem::new(
+                    Code::InvalidValue,
+                    format!("containers.{name}.essential"),
+                    "a container that runs once cannot be essential: its end would be the instance's end",
+                )
+                .hint("take one of `essential` and `runOnce` away"),
             );
         }
     }

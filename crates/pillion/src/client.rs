@@ -129,8 +129,7 @@ impl Client {
         ask.upgrade = Some(EXEC_PROTOCOL);
         let name = ask.name();
         let response = self.send(ask).await?;
-        let upgraded =
-            hyper::upgrade::on(response).await.map_err(|source| ClientError::Broken { request: name, source })?;
+        let upgraded = hyper::upgrade::on(response).await.map_err(|source| ClientError::Broken { request: name, source })?;
         Ok(TokioIo::new(upgraded))
     }
 
@@ -146,8 +145,7 @@ impl Client {
         let name = ask.name();
         let stream = UnixStream::connect(&self.socket).await.map_err(|source| self.no_connection(source))?;
         let broken = |source| ClientError::Broken { request: name.clone(), source };
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         // The connection ends with its one response; whoever reads the body sees its errors.
         tokio::spawn(connection.with_upgrades());
         let response = sender.send_request(ask.into_request()).await.map_err(broken)?;

@@ -29,13 +29,7 @@ pub struct Complaint {
 
 impl Complaint {
     pub fn new(sentence: impl Into<String>) -> Self {
-        Self {
-            outcome: Outcome::Failed,
-            sentence: sentence.into(),
-            causes: Vec::new(),
-            hint: None,
-            log_tail: Vec::new(),
-        }
+        Self { outcome: Outcome::Failed, sentence: sentence.into(), causes: Vec::new(), hint: None, log_tail: Vec::new() }
     }
 
     pub fn usage(sentence: impl Into<String>) -> Self {

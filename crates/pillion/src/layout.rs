@@ -29,9 +29,7 @@ impl Layout {
             };
         };
         // The same directory must give the same copy however it was written and whether or not it exists yet.
-        let root = std::fs::canonicalize(root)
-            .or_else(|_| std::path::absolute(root))
-            .unwrap_or_else(|_| root.to_owned());
+        let root = std::fs::canonicalize(root).or_else(|_| std::path::absolute(root)).unwrap_or_else(|_| root.to_owned());
         let beneath = root.join("run");
         // Sockets and bundles belong on tmpfs in any case, so a short root is not enough: it must be under /run.
         let run = if beneath.as_os_str().len() <= RUN_DIR_MAX && root.starts_with("/run") {

@@ -21,8 +21,8 @@ impl Paint {
     }
 
     fn decide(terminal: bool) -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
-            || std::env::var_os("TERM").is_some_and(|v| v == "dumb");
+        let refused =
+            std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) || std::env::var_os("TERM").is_some_and(|v| v == "dumb");
         if terminal && !refused { Paint::Colours } else { Paint::Plain }
     }
 

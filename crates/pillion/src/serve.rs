@@ -80,8 +80,7 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
     // Ports are taken before anything runs: a port that is not free is the commonest reason not to start.
     let keeper = GatewayKeeper::open(&layout, &exe, slot, &settings, &listen).await?;
 
-    let store = pillion_store::Store::open(layout.state())
-        .map_err(|e| failed("could not open the server's state")(&e))?;
+    let store = pillion_store::Store::open(layout.state()).map_err(|e| failed("could not open the server's state")(&e))?;
     let engine = HostEngine::open(host_settings(&layout, slot, &settings, exe)?)
         .await
         .map_err(|e| failed("could not take charge of this machine")(&e))?;
@@ -103,8 +102,15 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
 
     let images = Arc::new(images::HostImages::new(engine.clone(), control.clone(), store));
     let (ask_stop, mut stop_asked) = mpsc::channel::<StopAsked>(1);
-    let machine =
-        Arc::new(Machine::new(layout.clone(), engine.clone(), control.clone(), images.clone(), gateway.facts(), settings, ask_stop));
+    let machine = Arc::new(Machine::new(
+        layout.clone(),
+        engine.clone(),
+        control.clone(),
+        images.clone(),
+        gateway.facts(),
+        settings,
+        ask_stop,
+    ));
     let services = Services { control, images, system: machine.clone() };
     let socket = claim::api_socket(&layout)?;
     let listener = UnixListener::from_std(socket).map_err(|e| failed("could not listen on the API's socket")(&e))?;

@@ -34,7 +34,12 @@ pub enum CgroupError {
     #[error("no control groups are mounted under /sys/fs/cgroup")]
     NotMounted,
     #[error("cannot {doing} of control group {}", path.display())]
-    Io { doing: &'static str, path: PathBuf, #[source] source: io::Error },
+    Io {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("control group {} still has processes {pids:?}", path.display())]
     NotEmpty { path: PathBuf, pids: Vec<i32> },
     #[error("the kernel offers no {controller} controller for control group {}", path.display())]

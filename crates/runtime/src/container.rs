@@ -18,9 +18,9 @@ mod terminal;
 mod wire;
 
 pub(crate) use create::role as create_role;
-pub(crate) use exec::role as exec_role;
-pub(crate) use error::failed;
 pub use error::StartError;
+pub(crate) use error::failed;
+pub(crate) use exec::role as exec_role;
 pub use launch::Created;
 pub use running::Running;
 pub use stdio::{Pipes, Stdio};

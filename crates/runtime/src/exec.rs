@@ -45,7 +45,11 @@ impl Program {
         if seen {
             return Err(Fault::CommandNotExecutable { command: command.clone() });
         }
-        let searched = if command.contains('/') { Vec::new() } else { candidates.iter().filter_map(|c| Some(c.parent()?.display().to_string())).collect() };
+        let searched = if command.contains('/') {
+            Vec::new()
+        } else {
+            candidates.iter().filter_map(|c| Some(c.parent()?.display().to_string())).collect()
+        };
         Err(Fault::CommandMissing { command: command.clone(), searched })
     }
 
@@ -54,7 +58,8 @@ impl Program {
     /// The seccomp filters come last: nothing of ours but `execve` and the report of its failure runs under them.
     pub fn become_it(&self, env: &[String], filters: &Filters) -> Fault {
         let failed = |doing: &str, reason: String| Fault::StartFailed { doing: doing.to_owned(), reason };
-        let (Ok(path), Ok(argv), Ok(env)) = (CString::new(self.path.as_os_str().as_bytes()), c_strings(&self.argv), c_strings(env))
+        let (Ok(path), Ok(argv), Ok(env)) =
+            (CString::new(self.path.as_os_str().as_bytes()), c_strings(&self.argv), c_strings(env))
         else {
             return failed("starting the program", "a NUL byte in its arguments or environment".to_owned());
         };

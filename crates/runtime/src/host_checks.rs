@@ -50,7 +50,10 @@ fn judge_kernel(release: &str) -> Finding {
     }
     degraded(
         "kernel",
-        format!("Linux {release} is older than {}.{}: root in a container cannot be kept apart from root outside", OLDEST_KERNEL.0, OLDEST_KERNEL.1),
+        format!(
+            "Linux {release} is older than {}.{}: root in a container cannot be kept apart from root outside",
+            OLDEST_KERNEL.0, OLDEST_KERNEL.1
+        ),
         "install a kernel of 6.1 or newer, or set `userNamespace: false` for apps that you trust",
     )
 }
@@ -58,14 +61,14 @@ fn judge_kernel(release: &str) -> Finding {
 fn user_namespaces() -> Finding {
     let number = |path: &str| fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
     if !Path::new("/proc/self/ns/user").exists() {
-        return unusable("userNamespaces", "the kernel was built without user namespaces".into(), "install a distribution kernel");
+        return unusable(
+            "userNamespaces",
+            "the kernel was built without user namespaces".into(),
+            "install a distribution kernel",
+        );
     }
     match number("/proc/sys/user/max_user_namespaces") {
-        Some(0) => unusable(
-            "userNamespaces",
-            "user.max_user_namespaces is 0".into(),
-            "sysctl -w user.max_user_namespaces=15000",
-        ),
+        Some(0) => unusable("userNamespaces", "user.max_user_namespaces is 0".into(), "sysctl -w user.max_user_namespaces=15000"),
         Some(_) | None => fine("userNamespaces", "allowed".into()),
     }
 }

@@ -46,9 +46,17 @@ struct Source {
 #[derive(Debug)]
 enum What {
     /// A detached copy of a mount, ready to be attached.
-    Tree { tree: OwnedFd, kind: FileType },
-    File { content: String, mode: u32 },
-    Tmpfs { size: Option<u64> },
+    Tree {
+        tree: OwnedFd,
+        kind: FileType,
+    },
+    File {
+        content: String,
+        mode: u32,
+    },
+    Tmpfs {
+        size: Option<u64>,
+    },
 }
 
 /// Opens everything that `container` mounts and the files of the sandbox's own `/etc`.
@@ -101,7 +109,7 @@ impl Sources {
                     let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
                     let made = tmpfs::make("1777", size, stage.ids(), attributes).map_err(|e| refused(&path, e))?;
                     (made, FileType::Directory)
-                },
+                }
             };
             // A file in a directory's place is told below, in words.
             let place = if kind == FileType::Directory {
@@ -157,7 +165,10 @@ enum Depth {
 
 fn target(mount: &MountSpec) -> &Path {
     match mount {
-        MountSpec::Volume { path, .. } | MountSpec::Host { path, .. } | MountSpec::File { path, .. } | MountSpec::Tmpfs { path, .. } => path,
+        MountSpec::Volume { path, .. }
+        | MountSpec::Host { path, .. }
+        | MountSpec::File { path, .. }
+        | MountSpec::Tmpfs { path, .. } => path,
     }
 }
 

@@ -131,11 +131,9 @@ pub(crate) fn configure_inside(spec: &NetworkSpec) -> Result<(), NetworkError> {
         NetworkSpec::Bridged { address, prefix, gateway, .. } => {
             disable_ipv6(GUEST_LINK).context(|| format!("switch IPv6 off on {GUEST_LINK}"))?;
             let index = link::index(GUEST_LINK).context(|| format!("find link {GUEST_LINK}"))?;
-            link::add_address(&mut socket, index, *address, *prefix)
-                .context(|| format!("set the address {address}/{prefix}"))?;
+            link::add_address(&mut socket, index, *address, *prefix).context(|| format!("set the address {address}/{prefix}"))?;
             link::set_up(&mut socket, index).context(|| format!("bring link {GUEST_LINK} up"))?;
-            link::add_default_route(&mut socket, index, *gateway)
-                .context(|| format!("set the default route to {gateway}"))?;
+            link::add_default_route(&mut socket, index, *gateway).context(|| format!("set the default route to {gateway}"))?;
             await_state(|| link::is_operational(&mut socket, index).unwrap_or(true));
             Ok(())
         }

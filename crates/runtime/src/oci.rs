@@ -11,10 +11,9 @@ use std::{
 use libcontainer::oci_spec::{
     OciSpecError,
     runtime::{
-        Capabilities, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxDeviceCgroupBuilder,
-        LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxResources,
-        LinuxResourcesBuilder, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, ProcessBuilder,
-        RootBuilder, Spec, SpecBuilder, UserBuilder,
+        Capabilities, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxDeviceCgroupBuilder, LinuxNamespace, LinuxNamespaceBuilder,
+        LinuxNamespaceType, LinuxResources, LinuxResourcesBuilder, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder,
+        PosixRlimitType, ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
     },
 };
 use pillion_fault::Fault;
@@ -188,7 +187,8 @@ fn mounts(cgroup: &CgroupView) -> Result<Vec<Mount>, OciSpecError> {
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?,
         mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"])?,
     ];
-    let read_only = |more: &[&str]| ["ro", "nosuid", "noexec", "nodev"].iter().chain(more).map(|o| (*o).to_owned()).collect::<Vec<_>>();
+    let read_only =
+        |more: &[&str]| ["ro", "nosuid", "noexec", "nodev"].iter().chain(more).map(|o| (*o).to_owned()).collect::<Vec<_>>();
     match cgroup {
         CgroupView::Staged(source) => {
             let bind = MountBuilder::default().destination("/sys/fs/cgroup").typ("bind").source(source);

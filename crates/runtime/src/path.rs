@@ -23,7 +23,12 @@ pub enum PathError {
     #[error("the file {} is larger than {limit} bytes", path.display())]
     TooLarge { path: PathBuf, limit: u64 },
     #[error("cannot {doing} {}", path.display())]
-    Io { doing: &'static str, path: PathBuf, #[source] source: io::Error },
+    Io {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// Opens `path` as if `root` were the root directory; absolute and relative paths mean the same.
@@ -35,9 +40,7 @@ pub fn open_in_root(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<
 /// Makes the directories of `path` that are missing below `root` and returns the last one, opened with `O_PATH`.
 ///
 /// Those it makes get `mode`, whatever the umask, and `owner` (user, group); those it finds stay as they are.
-pub fn make_dirs_in_root(
-    root: BorrowedFd<'_>, path: &Path, mode: u32, owner: Option<(u32, u32)>,
-) -> Result<OwnedFd, PathError> {
+pub fn make_dirs_in_root(root: BorrowedFd<'_>, path: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<OwnedFd, PathError> {
     let path = checked(path)?;
     let directory = OFlags::PATH | OFlags::DIRECTORY;
     let mut reached = PathBuf::from(".");
@@ -75,7 +78,11 @@ pub fn read_in_root(root: BorrowedFd<'_>, path: &Path, limit: u64) -> Result<Vec
 /// Makes one directory in `parent`. What stands under its name afterwards is not trusted to be it: it is opened
 /// without following links, and if someone was faster it is used as found.
 fn make_dir(
-    parent: BorrowedFd<'_>, name: Component<'_>, reached: &Path, mode: u32, owner: Option<(u32, u32)>,
+    parent: BorrowedFd<'_>,
+    name: Component<'_>,
+    reached: &Path,
+    mode: u32,
+    owner: Option<(u32, u32)>,
 ) -> Result<OwnedFd, PathError> {
     let name = Path::new(name.as_os_str());
     let made = match mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
@@ -213,10 +220,8 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    rustix::fs::renameat_with(
-                        rustix::fs::CWD, &real, rustix::fs::CWD, &link, rustix::fs::RenameFlags::EXCHANGE,
-                    )
-                    .expect("exchanged");
+                    rustix::fs::renameat_with(rustix::fs::CWD, &real, rustix::fs::CWD, &link, rustix::fs::RenameFlags::EXCHANGE)
+                        .expect("exchanged");
                 }
             });
             for round in 0..3000 {

@@ -58,9 +58,18 @@ pub enum SandboxError {
     #[error("`{value}` is no {what}")]
     Invalid { what: &'static str, value: String },
     #[error("cannot {doing} {}", path.display())]
-    File { doing: &'static str, path: PathBuf, #[source] source: io::Error },
+    File {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot start the helper {}", exe.display())]
-    Spawn { exe: PathBuf, #[source] source: io::Error },
+    Spawn {
+        exe: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the helper that makes the namespaces failed: {reason}")]
     Helper { reason: String },
     #[error("the {what} {value} belongs to a sandbox that exists")]
@@ -250,13 +259,7 @@ impl Helper {
     fn start(launcher: &Launcher, spec: &SandboxSpec) -> Result<Self, SandboxError> {
         let failed = |source| SandboxError::Spawn { exe: launcher.exe().to_path_buf(), source };
         let text = serde_json::to_string(spec).map_err(|error| failed(error.into()))?;
-        let mut child = launcher
-            .command(ROLE)
-            .arg(text)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
+        let mut child = launcher.command(ROLE).arg(text).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(failed)?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed(io::ErrorKind::BrokenPipe.into()));
         };

@@ -41,7 +41,10 @@ fn allow_list() -> Result<BpfProgram, seccompiler::BackendError> {
     let when = |argument, length, operator, value| {
         SeccompCondition::new(argument, length, operator, value).and_then(|c| SeccompRule::new(vec![c]))
     };
-    use {SeccompCmpArgLen::{Dword, Qword}, SeccompCmpOp::{Eq, MaskedEq, Ne}};
+    use {
+        SeccompCmpArgLen::{Dword, Qword},
+        SeccompCmpOp::{Eq, MaskedEq, Ne},
+    };
     // On x86-64 and aarch64 the flags are the first argument.
     rules.insert(libc::SYS_clone, vec![when(0, Qword, MaskedEq(NEW_NAMESPACES), 0)?]);
     // Sockets to the hypervisor are no container's business.

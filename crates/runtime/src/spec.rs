@@ -78,12 +78,28 @@ pub struct RootSpec {
 pub enum MountSpec {
     /// `source` (a host directory that containers may write) narrowed to `sub_path`, which is resolved
     /// inside `source` only (openat2) and made, owned by the sandbox's root, where missing.
-    Volume { source: PathBuf, sub_path: Option<PathBuf>, path: PathBuf, read_only: bool },
+    Volume {
+        source: PathBuf,
+        sub_path: Option<PathBuf>,
+        path: PathBuf,
+        read_only: bool,
+    },
     /// A directory of the host as it is, ids not mapped.
-    Host { source: PathBuf, path: PathBuf, read_only: bool },
+    Host {
+        source: PathBuf,
+        path: PathBuf,
+        read_only: bool,
+    },
     /// A file with this content, read-only, owned by root.
-    File { content: String, mode: u32, path: PathBuf },
-    Tmpfs { path: PathBuf, size: Option<u64> },
+    File {
+        content: String,
+        mode: u32,
+        path: PathBuf,
+    },
+    Tmpfs {
+        path: PathBuf,
+        size: Option<u64>,
+    },
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,11 @@ use pillion_model::{App, AppName, ContainerName, RevisionNumber};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
 
-use crate::{Etag, Kind, NewEvent, Outcome, StoreError, events, keyring::{Keyring, Row}, secrets};
+use crate::{
+    Etag, Kind, NewEvent, Outcome, StoreError, events,
+    keyring::{Keyring, Row},
+    secrets,
+};
 
 /// What a document must be for a write of it to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +159,8 @@ impl Write {
                 execute(transaction, "record a revision's outcome", sql, params![outcome, app.as_str(), number])?;
             }
             Write::PruneRevisions { app, keep } => {
-                let keep = serde_json::to_string(&keep).map_err(|source| StoreError::Unreadable { what: "revision list", source })?;
+                let keep =
+                    serde_json::to_string(&keep).map_err(|source| StoreError::Unreadable { what: "revision list", source })?;
                 let sql = "DELETE FROM revisions WHERE app = ? AND number NOT IN (SELECT value FROM json_each(?))";
                 execute(transaction, "remove old revisions", sql, params![app.as_str(), keep])?;
             }
@@ -165,8 +170,17 @@ impl Write {
             Write::Event(event) => events::append(transaction, &event, kept)?,
             Write::Forget { app } => {
                 let app = app.as_str();
-                execute(transaction, "remove an app", "DELETE FROM documents WHERE kind = ? AND key = ?", params![Kind::App.word(), app])?;
-                for sql in ["DELETE FROM revisions WHERE app = ?", "DELETE FROM secrets WHERE app = ?", "DELETE FROM events WHERE app = ?"] {
+                execute(
+                    transaction,
+                    "remove an app",
+                    "DELETE FROM documents WHERE kind = ? AND key = ?",
+                    params![Kind::App.word(), app],
+                )?;
+                for sql in [
+                    "DELETE FROM revisions WHERE app = ?",
+                    "DELETE FROM secrets WHERE app = ?",
+                    "DELETE FROM events WHERE app = ?",
+                ] {
                     execute(transaction, "remove an app", sql, params![app])?;
                 }
             }
@@ -199,7 +213,12 @@ fn put_document(transaction: &Transaction<'_>, kind: Kind, key: &str, body: &str
     Ok(Etag(etag))
 }
 
-fn execute(transaction: &Transaction<'_>, doing: &'static str, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<(), StoreError> {
+fn execute(
+    transaction: &Transaction<'_>,
+    doing: &'static str,
+    sql: &str,
+    values: &[&dyn rusqlite::ToSql],
+) -> Result<(), StoreError> {
     transaction
         .prepare_cached(sql)
         .and_then(|mut statement| statement.execute(values))

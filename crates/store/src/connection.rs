@@ -44,7 +44,8 @@ impl Worker {
 pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
     let doing = "open the state";
     let database = |source| StoreError::Database { doing, source };
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(database)?;
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(database)?;
     connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(database)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(database)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(database)?;

@@ -48,7 +48,8 @@ pub(crate) fn after(connection: &Connection, app: &AppName, after: u64, limit: u
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Event> {
     let name = |column: usize, text: String| -> rusqlite::Result<_> {
-        AppName::try_from(text).map_err(|wrong| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(wrong)))
+        AppName::try_from(text)
+            .map_err(|wrong| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(wrong)))
     };
     Ok(Event {
         serial: row.get(0)?,

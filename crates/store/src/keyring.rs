@@ -39,19 +39,29 @@ impl Keyring {
     /// Reads all keys in `directory`, making it and a first key where there is none.
     pub(crate) fn open(directory: &Path) -> Result<Keyring, StoreError> {
         if !directory.exists() {
-            DirBuilder::new()
-                .mode(0o700)
-                .create(directory)
-                .map_err(|source| StoreError::File { doing: "make the key directory", path: directory.to_owned(), source })?;
+            DirBuilder::new().mode(0o700).create(directory).map_err(|source| StoreError::File {
+                doing: "make the key directory",
+                path: directory.to_owned(),
+                source,
+            })?;
         }
         let mut ring = Keyring { directory: directory.to_owned(), keys: BTreeMap::new() };
-        let entries = fs::read_dir(directory)
-            .map_err(|source| StoreError::File { doing: "list the key directory", path: directory.to_owned(), source })?;
+        let entries = fs::read_dir(directory).map_err(|source| StoreError::File {
+            doing: "list the key directory",
+            path: directory.to_owned(),
+            source,
+        })?;
         for entry in entries {
-            let entry = entry.map_err(|source| StoreError::File { doing: "list the key directory", path: directory.to_owned(), source })?;
+            let entry = entry.map_err(|source| StoreError::File {
+                doing: "list the key directory",
+                path: directory.to_owned(),
+                source,
+            })?;
             let path = entry.path();
             // A temporary file of a key that was never finished has another ending.
-            if let Some(id) = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".key")).and_then(|n| n.parse().ok()) {
+            if let Some(id) =
+                path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".key")).and_then(|n| n.parse().ok())
+            {
                 ring.keys.insert(id, read_key(&path)?);
             }
         }

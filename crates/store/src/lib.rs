@@ -15,5 +15,5 @@ mod values;
 
 pub use batch::{Batch, Expect};
 pub use error::StoreError;
-pub use store::{Store, DEFAULT_EVENTS_KEPT};
+pub use store::{DEFAULT_EVENTS_KEPT, Store};
 pub use values::*;

@@ -10,7 +10,9 @@ use crate::{
 pub(crate) fn put(transaction: &Transaction<'_>, ring: &Keyring, row: &Row<'_>, plain: &str) -> Result<(), StoreError> {
     let sealed = ring.seal(row, plain.as_bytes())?;
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO secrets (app, name, version, key_id, nonce, ciphertext) VALUES (?, ?, ?, ?, ?, ?)")
+        .prepare_cached(
+            "INSERT OR REPLACE INTO secrets (app, name, version, key_id, nonce, ciphertext) VALUES (?, ?, ?, ?, ?, ?)",
+        )
         .and_then(|mut put| put.execute(params![row.app, row.name, row.version, sealed.key_id, sealed.nonce, sealed.ciphertext]))
         .map(drop)
         .map_err(|source| StoreError::Database { doing: "write a secret", source })

@@ -45,19 +45,18 @@ impl Store {
 
     /// As [`Store::open`], with another bound on the events kept per app.
     pub fn open_keeping(root: &Path, events_kept: u64) -> Result<Store, StoreError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(root)
-            .map_err(|source| StoreError::File { doing: "make the directory", path: root.to_owned(), source })?;
+        DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(|source| StoreError::File {
+            doing: "make the directory",
+            path: root.to_owned(),
+            source,
+        })?;
         let path = root.join("state.db");
         // SQLite gives its -wal and -shm files the mode of the database.
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|source| StoreError::File { doing: "make the file", path: path.clone(), source })?;
+        OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(|source| StoreError::File {
+            doing: "make the file",
+            path: path.clone(),
+            source,
+        })?;
         let ring = Keyring::open(&root.join("keys"))?;
         let mut writing = connection::open(&path)?;
         schema::migrate(&mut writing, &path)?;
@@ -93,7 +92,11 @@ impl Store {
         Ok(etag)
     }
 
-    pub async fn document<T: DeserializeOwned + Send + 'static>(&self, kind: Kind, key: &str) -> Result<Option<Document<T>>, StoreError> {
+    pub async fn document<T: DeserializeOwned + Send + 'static>(
+        &self,
+        kind: Kind,
+        key: &str,
+    ) -> Result<Option<Document<T>>, StoreError> {
         let key = key.to_owned();
         self.reader
             .run(move |connection| {
@@ -124,7 +127,9 @@ impl Store {
         self.reader
             .run(move |connection| {
                 let row = connection
-                    .prepare_cached("SELECT number, definition, images, outcome, created_ms FROM revisions WHERE app = ? AND number = ?")
+                    .prepare_cached(
+                        "SELECT number, definition, images, outcome, created_ms FROM revisions WHERE app = ? AND number = ?",
+                    )
                     .and_then(|mut get| get.query_row(params![app.as_str(), number], raw_revision).optional())
                     .map_err(|source| StoreError::Database { doing: "read a revision", source })?;
                 row.map(|row| decode_revision(&app, row)).transpose()
@@ -138,7 +143,9 @@ impl Store {
         self.reader
             .run(move |connection| {
                 let rows: Vec<_> = connection
-                    .prepare_cached("SELECT number, definition, images, outcome, created_ms FROM revisions WHERE app = ? ORDER BY number")
+                    .prepare_cached(
+                        "SELECT number, definition, images, outcome, created_ms FROM revisions WHERE app = ? ORDER BY number",
+                    )
                     .and_then(|mut all| all.query_map(params![app.as_str()], raw_revision)?.collect())
                     .map_err(|source| StoreError::Database { doing: "read revisions", source })?;
                 rows.into_iter().map(|row| decode_revision(&app, row)).collect()
@@ -219,7 +226,10 @@ fn raw_revision(row: &SqlRow<'_>) -> rusqlite::Result<RawRevision> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
 }
 
-fn decode_revision(app: &AppName, (number, definition, images, outcome, created_ms): RawRevision) -> Result<Revision, StoreError> {
+fn decode_revision(
+    app: &AppName,
+    (number, definition, images, outcome, created_ms): RawRevision,
+) -> Result<Revision, StoreError> {
     let unreadable = |what| move |source| StoreError::Unreadable { what, source };
     Ok(Revision {
         app: app.clone(),

@@ -119,7 +119,11 @@ pub enum Outcome {
     Pending,
     /// It proved itself and became current.
     Ready,
-    Failed { diagnosis: Box<Diagnosis> },
+    Failed {
+        diagnosis: Box<Diagnosis>,
+    },
     /// A newer one took over before it was ready.
-    Superseded { by: RevisionNumber },
+    Superseded {
+        by: RevisionNumber,
+    },
 }

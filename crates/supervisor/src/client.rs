@@ -31,7 +31,11 @@ pub struct Client {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("no supervisor listens at {}", path.display())]
-    Connect { path: PathBuf, #[source] source: io::Error },
+    Connect {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the talk with the supervisor broke off")]
     Wire(#[from] WireError),
     #[error("the supervisor went away before it answered")]
@@ -116,7 +120,12 @@ impl Client {
     ///
     /// # Errors
     /// Refused with the reason, when the container does not run or the program cannot be started.
-    pub async fn exec(mut self, container: &str, exec: ExecSpec, tty_size: Option<(u16, u16)>) -> Result<ExecSession, ClientError> {
+    pub async fn exec(
+        mut self,
+        container: &str,
+        exec: ExecSpec,
+        tty_size: Option<(u16, u16)>,
+    ) -> Result<ExecSession, ClientError> {
         let request = Request::Exec { container: container.into(), exec, tty_size };
         wire::write(&mut self.stream, &request).await?;
         match wire::read(&mut self.stream).await? {

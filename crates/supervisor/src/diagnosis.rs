@@ -197,7 +197,10 @@ mod tests {
     #[test]
     fn a_port_in_another_containers_hands_names_the_holder() {
         let spec = container("cache2");
-        let facts = facts("Warning: Could not create server TCP listening socket *:6379: bind: Address already in use", &[(6379, "cache")]);
+        let facts = facts(
+            "Warning: Could not create server TCP listening socket *:6379: bind: Address already in use",
+            &[(6379, "cache")],
+        );
         assert_eq!(cause(&spec, &facts), Fault::PortTaken { port: 6379, holder: "cache".into() });
     }
 
@@ -228,7 +231,8 @@ mod tests {
         std::fs::write(layer.path().join("app/server"), "").expect("written");
         let mut spec = container("web");
         spec.run.root.layers = vec![layer.path().into()];
-        spec.run.mounts = vec![MountSpec::Volume { source: "/v/data".into(), sub_path: None, path: "/app".into(), read_only: false }];
+        spec.run.mounts =
+            vec![MountSpec::Volume { source: "/v/data".into(), sub_path: None, path: "/app".into(), read_only: false }];
         let fault = of_launch(&spec, Fault::CommandMissing { command: "/app/server".into(), searched: vec![] });
         assert_eq!(fault, Fault::VolumeHidesFiles { path: "/app/server".into(), mount: "/app".into(), volume: "data".into() });
         let absent = of_launch(&spec, Fault::CommandMissing { command: "/app/other".into(), searched: vec![] });

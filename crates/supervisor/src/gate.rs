@@ -104,7 +104,8 @@ mod tests {
                 ours.write_all(&[200]).await.expect("asked");
                 let mut sockets = Vec::new();
                 while sockets.len() < 200 {
-                    let (_, more) = ours.async_io(Interest::READABLE, || receive_fds(ours.as_fd(), &mut [0])).await.expect("received");
+                    let (_, more) =
+                        ours.async_io(Interest::READABLE, || receive_fds(ours.as_fd(), &mut [0])).await.expect("received");
                     sockets.extend(more);
                 }
                 let v4 = sockets.iter().filter(|s| sockopt::socket_domain(s).expect("a domain") == AddressFamily::INET);

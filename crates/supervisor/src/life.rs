@@ -48,7 +48,10 @@ impl Life {
 
     async fn live(&self, orders: oneshot::Receiver<Order>) -> Result<Input, Fault> {
         let of = self.of;
-        let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| Fault::StartFailed { doing: "making pipes".into(), reason: error.to_string() });
+        let pipe = || {
+            pipe_with(PipeFlags::CLOEXEC)
+                .map_err(|error| Fault::StartFailed { doing: "making pipes".into(), reason: error.to_string() })
+        };
         let ((out, stdout), (err, stderr)) = (pipe()?, pipe()?);
         let created = self.shared.machine.create(&self.spec, Output { stdout, stderr }).await?;
         self.say(Input::Created { of }).await;

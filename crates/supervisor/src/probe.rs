@@ -43,7 +43,9 @@ pub(crate) async fn run(process: Rc<dyn Process>, asked: Asked<'_>) -> Result<()
             let port = port.or(own).ok_or_else(|| no_port(probe, path))?;
             let url = format!("http://localhost:{port}{path}");
             match timeout(within, ask(port, path, headers)).await {
-                Ok(Ok(status)) if statuses.is_empty() || statuses.iter().any(|(low, high)| (*low..=*high).contains(&status)) => Ok(()),
+                Ok(Ok(status)) if statuses.is_empty() || statuses.iter().any(|(low, high)| (*low..=*high).contains(&status)) => {
+                    Ok(())
+                }
                 Ok(Ok(status)) => Err(Fault::ProbeStatus { probe, url, status }),
                 Ok(Err(error)) => Err(Fault::ProbeRefused { probe, target: url, reason: said(&error) }),
                 Err(_) => Err(Fault::ProbeSlow { probe, target: url, timeout_ms }),
@@ -142,7 +144,8 @@ fn status(line: &[u8]) -> Option<u16> {
 
 async fn exec(process: Rc<dyn Process>, argv: Vec<String>) -> Result<(Exit, String), Fault> {
     let failed = |error: io::Error| Fault::StartFailed { doing: "running a probe".into(), reason: error.to_string() };
-    let mut output = File::from(rustix::fs::memfd_create("probe", rustix::fs::MemfdFlags::CLOEXEC).map_err(|e| failed(e.into()))?);
+    let mut output =
+        File::from(rustix::fs::memfd_create("probe", rustix::fs::MemfdFlags::CLOEXEC).map_err(|e| failed(e.into()))?);
     let null = File::open("/dev/null").map_err(failed)?;
     let stdio = ExecStdio::Given {
         stdin: null.into(),

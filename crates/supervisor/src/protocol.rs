@@ -9,7 +9,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{spec::InstanceSpec, status::{Event, InstanceStatus}};
+use crate::{
+    spec::InstanceSpec,
+    status::{Event, InstanceStatus},
+};
 
 pub const VERSION: u32 = 1;
 
@@ -22,31 +25,61 @@ pub struct Hello {
 #[serde(rename_all = "camelCase", tag = "request", rename_all_fields = "camelCase")]
 pub enum Request {
     /// Status now, then after every change, with the events since `after_event`.
-    Watch { after_event: u64 },
+    Watch {
+        after_event: u64,
+    },
     /// Move to this spec: containers whose spec is unchanged keep their process; others are stopped and started
     /// (new image layers must already be unpacked). Answered when accepted, not when done.
-    Update { spec: Box<InstanceSpec> },
-    Restart { container: Option<String> },
-    StopContainer { container: String },
-    StartContainer { container: String },
+    Update {
+        spec: Box<InstanceSpec>,
+    },
+    Restart {
+        container: Option<String>,
+    },
+    StopContainer {
+        container: String,
+    },
+    StartContainer {
+        container: String,
+    },
     /// Stop everything in order, remove every trace, exit. Answered when done.
     Stop,
     /// Kill everything at once, remove every trace, exit.
     Kill,
-    Exec { container: String, exec: pillion_runtime::spec::ExecSpec, tty_size: Option<(u16, u16)> },
+    Exec {
+        container: String,
+        exec: pillion_runtime::spec::ExecSpec,
+        tty_size: Option<(u16, u16)>,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "reply", rename_all_fields = "camelCase")]
 pub enum Reply {
     Ok,
-    Refused { reason: String },
-    State { status: Box<InstanceStatus>, events: Vec<Event> },
+    Refused {
+        reason: String,
+    },
+    State {
+        status: Box<InstanceStatus>,
+        events: Vec<Event>,
+    },
     /// Exec, both ways: bytes as base64.
-    Stdin { data: String },
+    Stdin {
+        data: String,
+    },
     StdinClosed,
-    Resize { columns: u16, rows: u16 },
-    Stdout { data: String },
-    Stderr { data: String },
-    Exit { exit: pillion_fault::Exit },
+    Resize {
+        columns: u16,
+        rows: u16,
+    },
+    Stdout {
+        data: String,
+    },
+    Stderr {
+        data: String,
+    },
+    Exit {
+        exit: pillion_fault::Exit,
+    },
 }

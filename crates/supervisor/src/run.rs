@@ -39,9 +39,18 @@ pub enum RunError {
     #[error("usage: supervise DIR")]
     Usage,
     #[error("cannot {doing} {}", path.display())]
-    File { doing: &'static str, path: PathBuf, #[source] source: io::Error },
+    File {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("{} is not an instance's spec", path.display())]
-    Malformed { path: PathBuf, #[source] source: serde_json::Error },
+    Malformed {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error("the spec cannot be run")]
     Spec(#[from] SpecError),
     #[error("the sandbox cannot be made")]

@@ -88,7 +88,12 @@ pub(crate) async fn run(
     }
 }
 
-async fn start(shared: &Shared, container: &str, exec: &ExecSpec, tty_size: Option<(u16, u16)>) -> Result<(Rc<dyn Process>, Ends), String> {
+async fn start(
+    shared: &Shared,
+    container: &str,
+    exec: &ExecSpec,
+    tty_size: Option<(u16, u16)>,
+) -> Result<(Rc<dyn Process>, Ends), String> {
     let process = shared.process_of(container).ok_or_else(|| format!("container `{container}` does not run"))?;
     let broken = |error: io::Error| format!("the streams cannot be made: {error}");
     let started = |fault: Fault| fault.to_string();
@@ -97,11 +102,8 @@ async fn start(shared: &Shared, container: &str, exec: &ExecSpec, tty_size: Opti
         let child = process.exec(exec, ExecStdio::Terminal { columns, rows }).await.map_err(started)?;
         let master = child.take_terminal().ok_or_else(|| "the process has no terminal".to_owned())?;
         let master = Rc::new(watched(master, Interest::READABLE | Interest::WRITABLE).map_err(broken)?);
-        let ends = Ends {
-            stdin: Some(Rc::clone(&master)),
-            outputs: vec![(Rc::clone(&master), Which::Stdout)],
-            terminal: Some(master),
-        };
+        let ends =
+            Ends { stdin: Some(Rc::clone(&master)), outputs: vec![(Rc::clone(&master), Which::Stdout)], terminal: Some(master) };
         return Ok((Rc::from(child), ends));
     }
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| broken(error.into()));

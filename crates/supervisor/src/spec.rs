@@ -83,9 +83,18 @@ pub struct Probe {
 #[serde(rename_all = "camelCase", tag = "kind", rename_all_fields = "camelCase")]
 pub enum Check {
     /// `port` none: the container's port (declared or detected). `statuses`: inclusive ranges; empty accepts every answer.
-    Http { port: Option<u16>, path: String, headers: Vec<(String, String)>, statuses: Vec<(u16, u16)> },
-    Tcp { port: Option<u16> },
-    Exec { argv: Vec<String> },
+    Http {
+        port: Option<u16>,
+        path: String,
+        headers: Vec<(String, String)>,
+        statuses: Vec<(u16, u16)>,
+    },
+    Tcp {
+        port: Option<u16>,
+    },
+    Exec {
+        argv: Vec<String>,
+    },
 }
 
 /// A spec that could never run.

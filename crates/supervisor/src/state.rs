@@ -67,18 +67,47 @@ pub struct Incarnation(pub u64);
 pub enum Input {
     /// A deadline passed.
     Tick,
-    Created { of: Incarnation },
-    Discarded { of: Incarnation },
-    Started { of: Incarnation, pid: i32 },
-    LaunchFailed { of: Incarnation, fault: Fault },
-    Ended { of: Incarnation, exit: Exit, facts: EndFacts },
-    Probed { of: Incarnation, gate: Gate, result: Result<(), Fault> },
+    Created {
+        of: Incarnation,
+    },
+    Discarded {
+        of: Incarnation,
+    },
+    Started {
+        of: Incarnation,
+        pid: i32,
+    },
+    LaunchFailed {
+        of: Incarnation,
+        fault: Fault,
+    },
+    Ended {
+        of: Incarnation,
+        exit: Exit,
+        facts: EndFacts,
+    },
+    Probed {
+        of: Incarnation,
+        gate: Gate,
+        result: Result<(), Fault>,
+    },
     /// What listens in the instance, looked up for a container that waits for its port.
-    Seen { of: Incarnation, listeners: Vec<Listener> },
-    Update { spec: Box<InstanceSpec> },
-    Restart { container: Option<String> },
-    StopContainer { container: String },
-    StartContainer { container: String },
+    Seen {
+        of: Incarnation,
+        listeners: Vec<Listener>,
+    },
+    Update {
+        spec: Box<InstanceSpec>,
+    },
+    Restart {
+        container: Option<String>,
+    },
+    StopContainer {
+        container: String,
+    },
+    StartContainer {
+        container: String,
+    },
     Stop,
 }
 
@@ -86,16 +115,37 @@ pub enum Input {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Make everything ready but run nothing.
-    Create { of: Incarnation, spec: Rc<ContainerSpec> },
-    Start { of: Incarnation },
+    Create {
+        of: Incarnation,
+        spec: Rc<ContainerSpec>,
+    },
+    Start {
+        of: Incarnation,
+    },
     /// Undo a `Create`, whether it is done or under way.
-    Discard { of: Incarnation },
-    Signal { of: Incarnation, signal: i32 },
+    Discard {
+        of: Incarnation,
+    },
+    Signal {
+        of: Incarnation,
+        signal: i32,
+    },
     /// SIGKILL to everything in the container.
-    Kill { of: Incarnation },
-    Probe { of: Incarnation, gate: Gate, port: Option<u16> },
-    Look { of: Incarnation },
-    Note { container: Option<String>, what: EventKind },
+    Kill {
+        of: Incarnation,
+    },
+    Probe {
+        of: Incarnation,
+        gate: Gate,
+        port: Option<u16>,
+    },
+    Look {
+        of: Incarnation,
+    },
+    Note {
+        container: Option<String>,
+        what: EventKind,
+    },
     /// Everything has stopped as asked.
     Finished,
 }
@@ -178,13 +228,31 @@ enum Recycle {
 
 #[derive(Debug)]
 enum Phase {
-    Waiting { since: Ms, prepared: Prepared },
+    Waiting {
+        since: Ms,
+        prepared: Prepared,
+    },
     /// Being undone before it ran.
-    Discarding { of: Incarnation },
-    Launching { life: Life },
-    Running { life: Life, pid: i32, health: Health },
-    Stopping { life: Life, pid: i32, since: Ms, kill_at: Option<Ms> },
-    BackOff { until: Ms },
+    Discarding {
+        of: Incarnation,
+    },
+    Launching {
+        life: Life,
+    },
+    Running {
+        life: Life,
+        pid: i32,
+        health: Health,
+    },
+    Stopping {
+        life: Life,
+        pid: i32,
+        since: Ms,
+        kill_at: Option<Ms>,
+    },
+    BackOff {
+        until: Ms,
+    },
     Completed,
     Failed,
     Stopped,
@@ -208,8 +276,15 @@ struct Life {
 #[derive(Debug)]
 enum Health {
     /// `gate` must open next.
-    Starting { gate: Gate, pulse: Pulse },
-    Up { ready_since: Option<Ms>, readiness: Option<Pulse>, liveness: Option<Pulse> },
+    Starting {
+        gate: Gate,
+        pulse: Pulse,
+    },
+    Up {
+        ready_since: Option<Ms>,
+        readiness: Option<Pulse>,
+        liveness: Option<Pulse>,
+    },
 }
 
 /// The rhythm of one check.

@@ -59,10 +59,17 @@ pub(crate) struct Handle {
 /// A request of the control socket.
 pub(crate) enum Ask {
     /// A change; answered when taken, or refused.
-    Change { input: Input, answer: oneshot::Sender<Result<(), AskError>> },
+    Change {
+        input: Input,
+        answer: oneshot::Sender<Result<(), AskError>>,
+    },
     /// Answered when nothing is left.
-    Stop { answer: oneshot::Sender<Result<(), AskError>> },
-    Kill { answer: oneshot::Sender<Result<(), AskError>> },
+    Stop {
+        answer: oneshot::Sender<Result<(), AskError>>,
+    },
+    Kill {
+        answer: oneshot::Sender<Result<(), AskError>>,
+    },
     /// Someone begins to look: the numbers should be fresh.
     Look,
 }
@@ -72,7 +79,11 @@ pub(crate) enum AskError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error("the new spec cannot be written to {}", path.display())]
-    Persist { path: PathBuf, #[source] source: io::Error },
+    Persist {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the names of the containers cannot be written")]
     Names(#[source] io::Error),
     #[error("not everything could be removed")]
@@ -90,7 +101,11 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(crate) fn new(dir: PathBuf, spec: InstanceSpec, machine: Rc<dyn Machine>) -> Result<(Self, Rc<Shared>, mpsc::Sender<Ask>), SpecError> {
+    pub(crate) fn new(
+        dir: PathBuf,
+        spec: InstanceSpec,
+        machine: Rc<dyn Machine>,
+    ) -> Result<(Self, Rc<Shared>, mpsc::Sender<Ask>), SpecError> {
         let clock = Clock::start();
         let (sender, inputs) = mpsc::channel(INBOX);
         let (ask, asks) = mpsc::channel(INBOX);
@@ -117,8 +132,7 @@ impl Supervisor {
             usage_at: Cell::new(0),
             names: RefCell::new(names),
         });
-        let supervisor =
-            Self { instance, dir, shared: Rc::clone(&shared), inputs, asks, stoppers: Vec::new(), over: false };
+        let supervisor = Self { instance, dir, shared: Rc::clone(&shared), inputs, asks, stoppers: Vec::new(), over: false };
         Ok((supervisor, shared, ask))
     }
 

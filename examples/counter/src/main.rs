@@ -8,7 +8,13 @@
 use std::{convert::Infallible, env, error::Error, net::Ipv4Addr, time::Duration};
 
 use http_body_util::Full;
-use hyper::{Request, Response, StatusCode, body::{Bytes, Incoming}, header, server::conn::http1, service::service_fn};
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header,
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use opentelemetry::trace::{Span, SpanKind, Status, Tracer, TracerProvider};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
@@ -17,7 +23,10 @@ use opentelemetry_sdk::{
     trace::{SdkTracer, SdkTracerProvider, span_processor_with_async_runtime::BatchSpanProcessor},
 };
 use redis::aio::ConnectionManager;
-use tokio::{net::TcpListener, signal::unix::{SignalKind, signal}};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -85,7 +94,10 @@ impl App {
             Ok(visits) => json(StatusCode::OK, format!("{{\"visits\":{visits},\"traceId\":\"{trace}\"}}\n")),
             Err(error) => {
                 span.set_status(Status::error(error.to_string()));
-                json(StatusCode::SERVICE_UNAVAILABLE, format!("{{\"error\":\"Redis does not answer\",\"traceId\":\"{trace}\"}}\n"))
+                json(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    format!("{{\"error\":\"Redis does not answer\",\"traceId\":\"{trace}\"}}\n"),
+                )
             }
         };
         span.end();

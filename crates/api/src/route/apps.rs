@@ -15,8 +15,7 @@ use serde::Deserialize;
 
 use super::{Answer, Endpoint, Parameter};
 use crate::{
-    Failure, Services,
-    definition,
+    Failure, Services, definition,
     extract::{Body, Path, Query},
     wire::{ApplyRequest, Done, FaultView, ScaleRequest, StatusAnswer, TargetRequest},
 };
@@ -24,12 +23,8 @@ use crate::{
 /// In seconds.
 const LONGEST_WAIT: u64 = 600;
 
-const IF_MATCH: Parameter = Parameter {
-    name: "If-Match",
-    place: "header",
-    kind: "string",
-    meaning: "refuse with 412 unless the app's etag is this one",
-};
+const IF_MATCH: Parameter =
+    Parameter { name: "If-Match", place: "header", kind: "string", meaning: "refuse with 412 unless the app's etag is this one" };
 
 const WAIT: Parameter = Parameter {
     name: "waitSeconds",
@@ -179,11 +174,7 @@ async fn show(State(services): State<Services>, Path(app): Path<AppName>) -> Res
     Ok(with_etag(Some(document.etag), Json(document)))
 }
 
-async fn remove(
-    State(services): State<Services>,
-    Path(app): Path<AppName>,
-    headers: HeaderMap,
-) -> Result<Json<Done>, Failure> {
+async fn remove(State(services): State<Services>, Path(app): Path<AppName>, headers: HeaderMap) -> Result<Json<Done>, Failure> {
     services.control.delete(&app, if_match(&headers)?).await?;
     Ok(Json(Done {}))
 }

@@ -73,10 +73,7 @@ async fn pull(State(services): State<Services>, Body(request): Body<PullRequest>
     lines(services.images.pull(request).await)
 }
 
-async fn remove(
-    State(services): State<Services>,
-    Body(request): Body<RemoveImageRequest>,
-) -> Result<Json<Done>, Failure> {
+async fn remove(State(services): State<Services>, Body(request): Body<RemoveImageRequest>) -> Result<Json<Done>, Failure> {
     if services.images.remove(&request.image).await? {
         return Ok(Json(Done {}));
     }

@@ -22,8 +22,7 @@ use crate::{
     wire::NDJSON,
 };
 
-const FOLLOW: Parameter =
-    Parameter { name: "follow", place: "query", kind: "boolean", meaning: "go on with what comes" };
+const FOLLOW: Parameter = Parameter { name: "follow", place: "query", kind: "boolean", meaning: "go on with what comes" };
 
 /// Returns this file's routes.
 pub fn endpoints() -> Vec<Endpoint> {

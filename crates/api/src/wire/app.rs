@@ -6,8 +6,8 @@ use pillion_fault::Diagnosis;
 use serde::{Deserialize, Serialize};
 
 pub use pillion_control::{
-    AppDocument, AppState, AppStatus, AppSummary, ApplyOutcome, ContainerProgress, Event, InstanceView, PreviewStep,
-    REDACTED, RolloutEvent,
+    AppDocument, AppState, AppStatus, AppSummary, ApplyOutcome, ContainerProgress, Event, InstanceView, PreviewStep, REDACTED,
+    RolloutEvent,
 };
 pub use pillion_engine::{Credential, LogLine, Stream};
 

@@ -105,9 +105,7 @@ impl Decoder for FrameCodec {
             0 => Frame::Stdin(payload),
             1 => Frame::StdinEnd,
             2 => match payload[..] {
-                [a, b, c, d] => {
-                    Frame::Resize(Size { columns: u16::from_be_bytes([a, b]), rows: u16::from_be_bytes([c, d]) })
-                }
+                [a, b, c, d] => Frame::Resize(Size { columns: u16::from_be_bytes([a, b]), rows: u16::from_be_bytes([c, d]) }),
                 _ => return Err(FrameError::Malformed(kind)),
             },
             16 => Frame::Stdout(payload),

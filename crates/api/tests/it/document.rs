@@ -48,7 +48,11 @@ async fn every_operation_of_the_document_is_answered() {
         assert_ne!(answer.body["code"], "RouteNotFound", "{method} {path}");
         assert_ne!(answer.body["code"], "MethodNotAllowed", "{method} {path}");
         let known = operation["responses"].as_object().unwrap();
-        assert!(known.contains_key(&answer.status.to_string()), "{method} {path} answered {}, which is not described", answer.status);
+        assert!(
+            known.contains_key(&answer.status.to_string()),
+            "{method} {path} answered {}, which is not described",
+            answer.status
+        );
     }
 }
 

@@ -40,10 +40,34 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str) -> Result<()
     }
     match schema["type"].as_str() {
         None => Ok(()),
-        Some("string") => if value.is_string() { Ok(()) } else { Err(format!("{at}: {value} is no string")) },
-        Some("boolean") => if value.is_boolean() { Ok(()) } else { Err(format!("{at}: {value} is no boolean")) },
-        Some("integer") => if value.is_i64() || value.is_u64() { Ok(()) } else { Err(format!("{at}: {value} is no integer")) },
-        Some("null") => if value.is_null() { Ok(()) } else { Err(format!("{at}: {value} is not null")) },
+        Some("string") => {
+            if value.is_string() {
+                Ok(())
+            } else {
+                Err(format!("{at}: {value} is no string"))
+            }
+        }
+        Some("boolean") => {
+            if value.is_boolean() {
+                Ok(())
+            } else {
+                Err(format!("{at}: {value} is no boolean"))
+            }
+        }
+        Some("integer") => {
+            if value.is_i64() || value.is_u64() {
+                Ok(())
+            } else {
+                Err(format!("{at}: {value} is no integer"))
+            }
+        }
+        Some("null") => {
+            if value.is_null() {
+                Ok(())
+            } else {
+                Err(format!("{at}: {value} is not null"))
+            }
+        }
         Some("array") => {
             let items = value.as_array().ok_or(format!("{at}: {value} is no array"))?;
             items.iter().enumerate().try_for_each(|(n, item)| check(document, &schema["items"], item, &format!("{at}[{n}]")))

@@ -44,10 +44,9 @@ impl World {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let engine = Scripted::new();
         let store = pillion_store::Store::open(directory.path()).expect("the store opens");
-        let (control, reconciler) =
-            Control::new(store, Arc::new(engine.clone()), Arc::new(NoGateway), Settings::default())
-                .await
-                .expect("control starts");
+        let (control, reconciler) = Control::new(store, Arc::new(engine.clone()), Arc::new(NoGateway), Settings::default())
+            .await
+            .expect("control starts");
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(reconciler.run(stopped.clone()));
         let listener = UnixListener::bind(directory.path().join("api.sock")).expect("the socket is bound");
@@ -65,8 +64,7 @@ impl World {
 
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
         let stream = UnixStream::connect(self.socket()).await.expect("the API listens");
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
         tokio::spawn(connection.with_upgrades());
         tokio::time::timeout(PATIENCE, sender.send_request(request)).await.expect("in time").expect("an answer")
     }

@@ -24,7 +24,10 @@ struct World {
 #[derive(Debug, Clone)]
 enum Happening {
     /// A new revision: 0 changes the sidecar, 1 changes main, 2 changes only host names; `bad` never gets ready.
-    Apply { what: u8, bad: bool },
+    Apply {
+        what: u8,
+        bad: bool,
+    },
     Scale(u32),
     /// The nth instance is lost.
     Lose(usize),
@@ -100,7 +103,9 @@ impl World {
 
     fn ready(&self) -> usize {
         let counts = |one: &&ObservedInstance| {
-            matches!(one.status.phase, InstancePhase::Ready) && !self.drained.contains(&one.status.id) && serves(&self.desired, one.status.revision)
+            matches!(one.status.phase, InstancePhase::Ready)
+                && !self.drained.contains(&one.status.id)
+                && serves(&self.desired, one.status.revision)
         };
         self.instances.values().filter(counts).count()
     }
@@ -165,7 +170,11 @@ impl World {
         }
         // A step of ours never takes the app below what is wanted, where all was well before.
         if settled && drains > 0 {
-            assert!(self.ready() >= before.min(self.desired.scale as usize), "{before} were ready, {} are after {steps:?}", self.ready());
+            assert!(
+                self.ready() >= before.min(self.desired.scale as usize),
+                "{before} were ready, {} are after {steps:?}",
+                self.ready()
+            );
         }
         let bad: BTreeMap<_, _> = self.desired.definitions.keys().map(|revision| (*revision, self.bad(*revision))).collect();
         for one in self.instances.values_mut() {
@@ -173,7 +182,10 @@ impl World {
             for status in &mut one.status.containers {
                 status.phase = match status.phase {
                     _ if status.name.as_str() == "cache" && bad[&one.status.revision] => crash("cache"),
-                    ref other => ContainerPhase::Running { pid: if let ContainerPhase::Running { pid, .. } = other { *pid } else { 1 }, ready: true },
+                    ref other => ContainerPhase::Running {
+                        pid: if let ContainerPhase::Running { pid, .. } = other { *pid } else { 1 },
+                        ready: true,
+                    },
                 };
             }
         }
@@ -215,7 +227,10 @@ impl World {
                 assert!(!taken, "an instance that takes traffic was stopped without being drained");
             }
             Step::Promote { revision } => {
-                let proven = self.instances.values().filter(|one| one.status.revision == *revision && matches!(one.status.phase, InstancePhase::Ready));
+                let proven = self
+                    .instances
+                    .values()
+                    .filter(|one| one.status.revision == *revision && matches!(one.status.phase, InstancePhase::Ready));
                 assert!(proven.count() >= self.desired.scale as usize, "revision {revision} did not prove itself");
                 assert!(!self.bad(*revision), "revision {revision} cannot have proved itself");
                 (self.desired.current, self.desired.target) = (Some(*revision), None);
@@ -232,7 +247,10 @@ impl World {
 
 fn crash(container: &str) -> ContainerPhase {
     let fault = Fault::Exited { exit: Exit::Code { code: 1 }, after_ms: 1 };
-    ContainerPhase::BackOff { until_ms: 0, last: Box::new(Diagnosis { container: Some(container.into()), fault, log_tail: Vec::new() }) }
+    ContainerPhase::BackOff {
+        until_ms: 0,
+        last: Box::new(Diagnosis { container: Some(container.into()), fault, log_tail: Vec::new() }),
+    }
 }
 
 fn instance(revision: RevisionNumber, number: u64) -> ObservedInstance {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::StreamExt;
-use pillion_control::{AppState, ApplyOptions, ControlError, PreviewStep, REDACTED, RouteState, RolloutEvent};
+use pillion_control::{AppState, ApplyOptions, ControlError, PreviewStep, REDACTED, RolloutEvent, RouteState};
 use pillion_engine::{Credential, scripted::Call};
 use pillion_fault::Fault;
 use pillion_model::{EnvValue, Setting};
@@ -18,7 +18,11 @@ async fn an_applied_app_becomes_ready_and_gets_routes() {
     let status = world.rest("shop").await;
     assert_eq!((status.state, status.ready, status.wanted, status.current), (AppState::Running, 2, 2, Some(1)));
     let mut routes = world.control.routes();
-    let routes = routes.wait_for(|routes| routes.apps.first().is_some_and(|route| route.instances.len() == 2)).await.expect("routes").clone();
+    let routes = routes
+        .wait_for(|routes| routes.apps.first().is_some_and(|route| route.instances.len() == 2))
+        .await
+        .expect("routes")
+        .clone();
     let route = &routes.apps[0];
     assert_eq!(route.hosts, ["shop.localhost"]);
     assert_eq!(route.state, RouteState::Serving);
@@ -41,7 +45,8 @@ async fn applying_the_same_again_does_nothing() {
 async fn a_dry_run_tells_the_steps_and_does_none() {
     let world = World::new().await;
     let dry = ApplyOptions { dry_run: true, if_match: None };
-    let outcome = world.control.apply(app(&shop("web:1", "cache:1", 1)), BTreeMap::new(), dry.clone()).await.expect("it is computed");
+    let outcome =
+        world.control.apply(app(&shop("web:1", "cache:1", 1)), BTreeMap::new(), dry.clone()).await.expect("it is computed");
     assert_eq!(outcome.steps.first(), Some(&PreviewStep::CreateApp));
     assert!(world.control.list().await.expect("a list").is_empty());
 
@@ -63,7 +68,8 @@ async fn a_secret_reaches_the_container_and_is_never_shown() {
 
     let shown = world.control.show(&world.name()).await.expect("a document");
     assert_eq!(shown.definition.settings["DB"], Setting::Secret { secret: REDACTED.into() });
-    let again = world.control.apply(shown.definition.clone(), BTreeMap::new(), ApplyOptions::default()).await.expect("it is applied");
+    let again =
+        world.control.apply(shown.definition.clone(), BTreeMap::new(), ApplyOptions::default()).await.expect("it is applied");
     assert_eq!(again.steps, []);
 
     // A new value is a new revision, and main reads it.

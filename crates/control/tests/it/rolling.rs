@@ -65,7 +65,12 @@ async fn a_changed_main_proves_itself_beside_the_old() {
     let mut facts = world.engine.observe();
     let watch = tokio::spawn(async move {
         while facts.changed().await.is_ok() {
-            let ready = facts.borrow_and_update().instances.values().filter(|one| matches!(one.status.phase, InstancePhase::Ready)).count();
+            let ready = facts
+                .borrow_and_update()
+                .instances
+                .values()
+                .filter(|one| matches!(one.status.phase, InstancePhase::Ready))
+                .count();
             if ready < 2 {
                 watched.store(true, Ordering::Relaxed);
             }
@@ -144,7 +149,9 @@ async fn a_newer_apply_overtakes_one_on_its_way() {
     assert_eq!(world.ending(&stuck, outcome.revision).await, RolloutEvent::Superseded { by: 3 });
     let ending = world.ending(&stuck, newest.revision).await;
     assert!(matches!(ending, RolloutEvent::Ready { revision: 3, .. }), "{ending:?}");
-    world.until(|observed| observed.instances.len() == 2 && observed.instances.values().all(|one| one.status.revision == 3)).await;
+    world
+        .until(|observed| observed.instances.len() == 2 && observed.instances.values().all(|one| one.status.revision == 3))
+        .await;
 }
 
 #[tokio::test]

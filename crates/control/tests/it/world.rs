@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::StreamExt;
-use pillion_control::{ApplyOptions, ApplyOutcome, AppStatus, Control, NoGateway, RolloutEvent, Settings};
+use pillion_control::{AppStatus, ApplyOptions, ApplyOutcome, Control, NoGateway, RolloutEvent, Settings};
 use pillion_engine::{Engine, scripted::Scripted};
 use pillion_model::{App, AppFile, AppName};
 use pillion_store::Store;
@@ -31,7 +31,13 @@ impl World {
         let (control, reconciler) =
             Control::new(store, Arc::new(engine.clone()), Arc::new(NoGateway), settings).await.expect("control starts");
         let (stop, stopped) = watch::channel(false);
-        World { control, engine, directory, stop, task: tokio::spawn(reconciler.settling(Duration::from_millis(20)).run(stopped)) }
+        World {
+            control,
+            engine,
+            directory,
+            stop,
+            task: tokio::spawn(reconciler.settling(Duration::from_millis(20)).run(stopped)),
+        }
     }
 
     /// Ends the control plane in the middle of whatever it does, and starts it again on what it left behind.
@@ -72,7 +78,10 @@ impl World {
     /// Waits until the facts are so.
     pub async fn until(&self, what: impl Fn(&pillion_engine::Observed) -> bool) {
         let mut facts = self.engine.observe();
-        tokio::time::timeout(PATIENCE, facts.wait_for(|observed| what(observed))).await.expect("it happens in time").expect("the engine lives");
+        tokio::time::timeout(PATIENCE, facts.wait_for(|observed| what(observed)))
+            .await
+            .expect("it happens in time")
+            .expect("the engine lives");
     }
 
     pub fn name(&self) -> AppName {

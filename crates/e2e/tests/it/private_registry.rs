@@ -38,7 +38,8 @@ fn the_callers_docker_login_opens_a_private_registry_and_without_it_the_message_
     args.extend(packed.args());
     let (code, said) = pillion(&copy, &good, &args);
     assert_eq!(code, 0, "{said}");
-    let text = format!("name: shop\ncontainers: {{ web: {{ main: true, image: '{image}', port: 8080, command: [serve, '8080'] }} }}\n");
+    let text =
+        format!("name: shop\ncontainers: {{ web: {{ main: true, image: '{image}', port: 8080, command: [serve, '8080'] }} }}\n");
     let file = copy.file("shop.yaml", &text);
     let apply = ["apply", "-f", file.to_str().expect("text")];
 

@@ -1,14 +1,6 @@
 //! Changing a running app: the least that has to change changes, and nobody outside notices.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    thread,
-};
-
-use pillion_e2e::{Copy, Images, Registry, Users, eventually, get};
+use pillion_e2e::{Copy, Images, Load, Registry, Users, eventually, get};
 use serde_json::Value;
 
 fn app(image: &str, main: &str, sidecar: &str, scale: u32) -> String {
@@ -28,43 +20,6 @@ fn pid(copy: &Copy, container: &str) -> i64 {
     let containers = status["instances"][0]["containers"].as_array().cloned().unwrap_or_default();
     let found = containers.iter().find(|c| c["name"] == container).and_then(|c| c["pid"].as_i64());
     found.unwrap_or_else(|| panic!("{container} does not run: {status:#}"))
-}
-
-/// Requests without pause until dropped; counts those that were not answered with 200.
-struct Load {
-    stop: Arc<AtomicBool>,
-    made: Arc<AtomicU64>,
-    failed: Arc<AtomicU64>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Load {
-    fn on(url: &str) -> Load {
-        let (stop, made, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let (stops, counts, fails, url) = (stop.clone(), made.clone(), failed.clone(), url.to_owned());
-        let thread = thread::spawn(move || {
-            while !stops.load(Ordering::Relaxed) {
-                match get(&url) {
-                    Ok(answer) if answer.status == 200 => {}
-                    other => {
-                        eprintln!("a request failed: {other:?}");
-                        fails.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-                counts.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        Load { stop, made, failed, thread: Some(thread) }
-    }
-
-    /// Ends the load; returns how many requests were made and how many failed.
-    fn end(mut self) -> (u64, u64) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("the load ends by itself");
-        }
-        (self.made.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
-    }
 }
 
 #[test]

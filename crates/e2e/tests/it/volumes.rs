@@ -38,7 +38,9 @@ volumes: {{ shared: {{}} }}
         let exec = ["exec", "vols", "-c", container, "--", "/bin/puppet"];
         copy.run(exec.iter().chain(words)).said()
     };
-    eventually("container 1 has written its files", || puppet("container1", &["read", "/container1Vol/directory3/deep.txt"]).contains("deep"));
+    eventually("container 1 has written its files", || {
+        puppet("container1", &["read", "/container1Vol/directory3/deep.txt"]).contains("deep")
+    });
     assert!(puppet("container2", &["read", "/container2Vol/myfile.txt"]).contains("one"));
     assert!(puppet("container2", &["read", "/container2Vol/directory3/deep.txt"]).contains("deep"));
     let refused = puppet("container2", &["write", "/container2Vol/no.txt", "no"]);

@@ -38,7 +38,9 @@ pub(super) struct Object {
 pub(super) enum Kind {
     Elf(Box<Object>),
     /// A script and the program its first line names.
-    Script { interpreter: PathBuf },
+    Script {
+        interpreter: PathBuf,
+    },
     Other,
 }
 

@@ -105,7 +105,10 @@ fn config(recipe: &Recipe, architecture: &str, diff_id: &Digest) -> Value {
         }
     }
     if !recipe.ports.is_empty() {
-        set("ExposedPorts", recipe.ports.iter().map(|port| (format!("{port}/tcp"), json!({}))).collect::<serde_json::Map<_, _>>().into());
+        set(
+            "ExposedPorts",
+            recipe.ports.iter().map(|port| (format!("{port}/tcp"), json!({}))).collect::<serde_json::Map<_, _>>().into(),
+        );
     }
     if !recipe.labels.is_empty() {
         set("Labels", json!(recipe.labels));

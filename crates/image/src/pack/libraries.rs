@@ -153,7 +153,15 @@ impl Collector<'_> {
         Ok(())
     }
 
-    fn library(&mut self, name: &str, program: &Path, machine: Machine, own: &[PathBuf], passed_on: &[PathBuf], need: Need) -> Result<(), PackError> {
+    fn library(
+        &mut self,
+        name: &str,
+        program: &Path,
+        machine: Machine,
+        own: &[PathBuf],
+        passed_on: &[PathBuf],
+        need: Need,
+    ) -> Result<(), PackError> {
         let Some(found) = self.search.find(name, machine, own) else {
             return self.missing(name, program, own, need);
         };

@@ -97,7 +97,12 @@ struct Descriptor {
 ///
 /// # Errors
 /// [`PushError`]; blobs that were sent stay with the registry, which forgets them in time.
-pub async fn push(layout: &Path, name: &ImageName, credential: Option<&Credential>, settings: &Settings) -> Result<Pushed, PushError> {
+pub async fn push(
+    layout: &Path,
+    name: &ImageName,
+    credential: Option<&Credential>,
+    settings: &Settings,
+) -> Result<Pushed, PushError> {
     if name.digest().is_some() {
         return Err(PushError::Pinned { image: name.to_string() });
     }

@@ -159,7 +159,9 @@ fn read_configuration(path: &Path, into: &mut Vec<PathBuf>, depth: usize) {
 /// Returns the files a pattern names; `*` stands only in the last part, as everywhere in practice.
 fn included(pattern: &Path, from: &Path) -> Vec<PathBuf> {
     let pattern = from.parent().unwrap_or(Path::new("/")).join(pattern);
-    let (Some(dir), Some(name)) = (pattern.parent(), pattern.file_name().and_then(|name| name.to_str())) else { return Vec::new() };
+    let (Some(dir), Some(name)) = (pattern.parent(), pattern.file_name().and_then(|name| name.to_str())) else {
+        return Vec::new();
+    };
     let Some((before, after)) = name.split_once('*') else { return vec![pattern] };
     let Ok(list) = fs::read_dir(dir) else { return Vec::new() };
     let matches = |name: &str| name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after);

@@ -3,8 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     ffi::OsString,
-    fs,
-    io,
+    fs, io,
     os::unix::fs::PermissionsExt,
     path::{Component, Path, PathBuf},
 };
@@ -16,11 +15,21 @@ const MAX_LINKS: usize = 40;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Entry {
-    Directory { mode: u32 },
-    Link { target: PathBuf },
+    Directory {
+        mode: u32,
+    },
+    Link {
+        target: PathBuf,
+    },
     /// A file of this host.
-    File { source: PathBuf, mode: u32 },
-    Inline { content: Vec<u8>, mode: u32 },
+    File {
+        source: PathBuf,
+        mode: u32,
+    },
+    Inline {
+        content: Vec<u8>,
+        mode: u32,
+    },
 }
 
 /// Entries by absolute path. Every entry's parents are directories of the tree.
@@ -168,7 +177,10 @@ impl Tree {
             match self.entries.entry(parent.clone()).or_insert(Entry::Directory { mode: 0o755 }) {
                 Entry::Directory { .. } => {}
                 Entry::Link { .. } | Entry::File { .. } | Entry::Inline { .. } => {
-                    return Err(PackError::Unfit { path: place, reason: "something in the image that is no directory stands in its way" });
+                    return Err(PackError::Unfit {
+                        path: place,
+                        reason: "something in the image that is no directory stands in its way",
+                    });
                 }
             }
         }

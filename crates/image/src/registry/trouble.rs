@@ -15,7 +15,10 @@ pub(super) enum Trouble {
     Passing(String),
     /// Will not go away by itself.
     Lasting(String),
-    Mismatch { expected: String, got: String },
+    Mismatch {
+        expected: String,
+        got: String,
+    },
     Unsupported(String),
 }
 
@@ -68,7 +71,9 @@ impl From<OciDistributionError> for Trouble {
                 None => Trouble::Passing(chain(&error)),
             },
             OciDistributionError::IoError(error) => Trouble::Passing(chain(&error)),
-            OciDistributionError::RegistryTokenDecodeError(reason) => Trouble::Lasting(format!("its token server's answer cannot be read: {reason}")),
+            OciDistributionError::RegistryTokenDecodeError(reason) => {
+                Trouble::Lasting(format!("its token server's answer cannot be read: {reason}"))
+            }
             OciDistributionError::SpecViolationError(reason) => Trouble::Lasting(reason),
             error @ (OciDistributionError::DigestError(_)
             | OciDistributionError::ConfigConversionError(_)

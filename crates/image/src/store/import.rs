@@ -13,7 +13,12 @@ impl Store {
     ///
     /// # Errors
     /// The layout is incomplete, does not match its digests, or holds no image for this platform.
-    pub async fn import_oci_layout(self: &Arc<Self>, layout: &Path, name: &ImageName, progress: Progress) -> Result<Image, ImportError> {
+    pub async fn import_oci_layout(
+        self: &Arc<Self>,
+        layout: &Path,
+        name: &ImageName,
+        progress: Progress,
+    ) -> Result<Image, ImportError> {
         let index = layout.join("index.json");
         tokio::fs::metadata(&index).await.map_err(|source| ImportError::Layout { path: index, source })?;
         let source = Source::Layout(Layout { dir: Arc::new(layout.to_owned()), image: name.to_string() });

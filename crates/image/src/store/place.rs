@@ -24,7 +24,9 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 impl Place {
     pub(crate) fn make(root: PathBuf) -> Result<Place, StoreError> {
         let place = Place { root };
-        for dir in [place.root.clone(), place.blobs(), place.layers(), place.images(), place.names(), place.staging(), place.trash()] {
+        for dir in
+            [place.root.clone(), place.blobs(), place.layers(), place.images(), place.names(), place.staging(), place.trash()]
+        {
             DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed("create", &dir))?;
         }
         Ok(place)
@@ -166,7 +168,8 @@ pub(crate) fn list(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed("read", dir)(error)),
     };
-    let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().map_err(failed("read", dir))?;
+    let mut paths =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().map_err(failed("read", dir))?;
     paths.sort();
     Ok(paths)
 }

@@ -68,7 +68,13 @@ impl Store {
     }
 
     /// Brings what `source` has under `name` (or `digest`) into the store.
-    pub(super) async fn bring(self: &Arc<Self>, source: &Source, name: &ImageName, digest: Option<&Digest>, progress: &Progress) -> Result<Image, PullError> {
+    pub(super) async fn bring(
+        self: &Arc<Self>,
+        source: &Source,
+        name: &ImageName,
+        digest: Option<&Digest>,
+        progress: &Progress,
+    ) -> Result<Image, PullError> {
         let resolved = self.resolve(source, name, digest).await?;
         progress(PullEvent::Resolved {
             digest: resolved.digest.clone(),
@@ -89,8 +95,10 @@ impl Store {
 
         let image = name.to_string();
         let config_bytes = source.document(&resolved.config, self.settings.limits.document_bytes).await?;
-        let config = Config::parse(&config_bytes)
-            .map_err(|error| PullError::Unsupported { image: image.clone(), reason: format!("its config cannot be read: {error}") })?;
+        let config = Config::parse(&config_bytes).map_err(|error| PullError::Unsupported {
+            image: image.clone(),
+            reason: format!("its config cannot be read: {error}"),
+        })?;
         config.check_platform(&image, &self.settings.platform)?;
         self.check_layers(&image, &resolved.layers, &config.diff_ids)?;
 
@@ -120,7 +128,10 @@ impl Store {
         for _ in 0..INDEX_DEPTH {
             let (bytes, digest) = source.manifest(entry.as_ref(), digest, self.settings.limits.document_bytes).await?;
             if bytes.len() as u64 > self.settings.limits.document_bytes {
-                return Err(PullError::Unsupported { image, reason: format!("its manifest is larger than {} bytes", self.settings.limits.document_bytes) });
+                return Err(PullError::Unsupported {
+                    image,
+                    reason: format!("its manifest is larger than {} bytes", self.settings.limits.document_bytes),
+                });
             }
             match Manifest::parse(&image, &bytes)? {
                 Manifest::Image { config, layers } => return Ok(Resolved { bytes, digest, config, layers }),
@@ -165,7 +176,12 @@ impl Store {
         while let Some(done) = tasks.join_next().await {
             match done {
                 Ok(done) => done?,
-                Err(_) => return Err(PullError::Store { image: image.to_owned(), source: StoreError::Task { path: self.place.layers() } }),
+                Err(_) => {
+                    return Err(PullError::Store {
+                        image: image.to_owned(),
+                        source: StoreError::Task { path: self.place.layers() },
+                    });
+                }
             }
         }
         Ok(())
@@ -177,7 +193,12 @@ impl Store {
             let dir = self.place.layer(diff_id);
             size += LayerRecord::trusted(&dir)?.ok_or(StoreError::Vanished { path: dir })?.bytes;
         }
-        let image = ImageRecord { digest: resolved.digest.clone(), config: resolved.config.digest.clone(), layers: config.diff_ids.clone(), size };
+        let image = ImageRecord {
+            digest: resolved.digest.clone(),
+            config: resolved.config.digest.clone(),
+            layers: config.diff_ids.clone(),
+            size,
+        };
         {
             let _gate = self.gate();
             self.place.write(&self.place.blob(&resolved.digest), &resolved.bytes, Durability::Later)?;
@@ -282,7 +303,9 @@ impl LayerJob {
     }
 
     fn is_present(&self) -> Result<bool, PullError> {
-        LayerRecord::trusted(&self.store.place.layer(&self.diff_id)).map(|record| record.is_some()).map_err(|source| self.stored(source))
+        LayerRecord::trusted(&self.store.place.layer(&self.diff_id))
+            .map(|record| record.is_some())
+            .map_err(|source| self.stored(source))
     }
 
     fn report(&self, received: u64) {
@@ -317,9 +340,15 @@ impl Store {
         done
     }
 
-    fn unpack_staged(&self, pieces: mpsc::Receiver<unpack::Piece>, diff_id: &Digest, staged: &std::path::Path) -> Result<(), LayerError> {
+    fn unpack_staged(
+        &self,
+        pieces: mpsc::Receiver<unpack::Piece>,
+        diff_id: &Digest,
+        staged: &std::path::Path,
+    ) -> Result<(), LayerError> {
         std::fs::create_dir(staged).map_err(|error| LayerError::Store(failed("create", staged)(error)))?;
-        let applied: Applied = unpack::unpack(pieces, &staged.join("root"), diff_id, &self.settings.limits).map_err(LayerError::Unpack)?;
+        let applied: Applied =
+            unpack::unpack(pieces, &staged.join("root"), diff_id, &self.settings.limits).map_err(LayerError::Unpack)?;
         let place = self.place.layer(diff_id);
         let finish = || -> Result<(), StoreError> {
             self.place.write_json(&staged.join("layer.json"), &LayerRecord::new(diff_id, applied), Durability::Later)?;

@@ -61,9 +61,13 @@ impl Applier<'_> {
                     self.directories.push((path, entry.mtime));
                     Ok(())
                 }
-                Kind::File | Kind::Symlink(_) | Kind::HardLink(_) | Kind::CharDevice(..) | Kind::BlockDevice(..) | Kind::Fifo | Kind::Unknown(_) => {
-                    Err(refuse("it takes the place of the root directory".to_owned()))
-                }
+                Kind::File
+                | Kind::Symlink(_)
+                | Kind::HardLink(_)
+                | Kind::CharDevice(..)
+                | Kind::BlockDevice(..)
+                | Kind::Fifo
+                | Kind::Unknown(_) => Err(refuse("it takes the place of the root directory".to_owned())),
             };
         };
         if is_bookkeeping(parent) {
@@ -166,7 +170,8 @@ fn write<R: BufRead>(archive: &mut Archive<R>, entry: &Entry, file: &OwnedFd) ->
         while at < end {
             let chunk = archive.chunk().map_err(stream)?;
             let take = chunk.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
-            let written = rustix::io::retry_on_intr(|| rustix::io::pwrite(file, &chunk[..take], at)).map_err(|errno| io("write", errno.into()))?;
+            let written = rustix::io::retry_on_intr(|| rustix::io::pwrite(file, &chunk[..take], at))
+                .map_err(|errno| io("write", errno.into()))?;
             if written == 0 {
                 return Err(io("write", io::ErrorKind::WriteZero.into()));
             }

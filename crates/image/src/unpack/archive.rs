@@ -128,7 +128,8 @@ impl<R: BufRead> Archive<R> {
                 (None, Some(gnu)) => (&gnu.dev_major, &gnu.dev_minor),
                 (None, None) => return Ok((0, 0)),
             };
-            let part = |field: &[u8]| u32::try_from(number(field, "device")?).map_err(|_| broken("a device number is out of range"));
+            let part =
+                |field: &[u8]| u32::try_from(number(field, "device")?).map_err(|_| broken("a device number is out of range"));
             Ok((part(major)?, part(minor)?))
         };
         let kind = match flag {
@@ -221,7 +222,8 @@ impl<R: BufRead> Archive<R> {
             return Ok(None);
         }
         // The checksum field itself counts as eight blanks.
-        let sum: i64 = bytes.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { i64::from(*byte) }).sum();
+        let sum: i64 =
+            bytes.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { i64::from(*byte) }).sum();
         if number(&header.as_old().cksum, "checksum")? != sum {
             return Err(broken("a header's checksum is wrong"));
         }
@@ -311,7 +313,8 @@ fn time(value: &[u8]) -> io::Result<(i64, u32)> {
     if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(broken("a PAX time is not one"));
     }
-    let nanos = fraction.bytes().chain(std::iter::repeat(b'0')).take(9).fold(0_u32, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    let nanos =
+        fraction.bytes().chain(std::iter::repeat(b'0')).take(9).fold(0_u32, |sum, digit| sum * 10 + u32::from(digit - b'0'));
     match (whole.starts_with('-'), nanos) {
         (true, 1..) => Ok((seconds.saturating_sub(1), 1_000_000_000 - nanos)),
         (true, 0) | (false, _) => Ok((seconds, nanos)),

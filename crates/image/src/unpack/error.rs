@@ -32,7 +32,9 @@ impl UnpackError {
             UnpackError::Refused { entry, reason } => {
                 Fault::ImageLayerRefused { image, entry: entry.clone(), reason: reason.clone() }
             }
-            UnpackError::Archive { source } => Fault::ImageLayerRefused { image, entry: layer.to_string(), reason: format!("the archive is broken: {source}") },
+            UnpackError::Archive { source } => {
+                Fault::ImageLayerRefused { image, entry: layer.to_string(), reason: format!("the archive is broken: {source}") }
+            }
             UnpackError::Io { entry, source, .. } if is_disk_full(source) => {
                 Fault::DiskFull { path: entry.clone(), doing: format!("unpack {image}") }
             }

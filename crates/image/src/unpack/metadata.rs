@@ -29,7 +29,9 @@ impl<'a> Metadata<'a> {
     /// Says what is out of range.
     pub(super) fn of(entry: &'a Entry, xattr_limit: usize) -> Result<Metadata<'a>, String> {
         // The last id means "leave as it is" to chown(2).
-        let id = |value: i64| u32::try_from(value).ok().filter(|id| *id != u32::MAX).ok_or_else(|| "its owner is out of range".to_owned());
+        let id = |value: i64| {
+            u32::try_from(value).ok().filter(|id| *id != u32::MAX).ok_or_else(|| "its owner is out of range".to_owned())
+        };
         let total: usize = entry.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
         if total > xattr_limit {
             return Err(format!("its extended attributes are larger than {xattr_limit} bytes"));
@@ -42,7 +44,12 @@ impl<'a> Metadata<'a> {
             gid: Gid::from_raw(id(entry.gid)?),
             mode: Mode::from_raw_mode(entry.mode),
             times: times(entry.mtime),
-            xattrs: entry.xattrs.iter().filter(|(name, _)| is_kept(name)).map(|(name, value)| (OsStr::from_bytes(name), value.as_slice())).collect(),
+            xattrs: entry
+                .xattrs
+                .iter()
+                .filter(|(name, _)| is_kept(name))
+                .map(|(name, value)| (OsStr::from_bytes(name), value.as_slice()))
+                .collect(),
         })
     }
 

@@ -148,10 +148,12 @@ impl Tree {
         if linked {
             return Ok(());
         }
-        self.replacing(dir, name, |dir, name| fs::linkat(&parent, os_target, dir, name, AtFlags::empty())).map_err(|error| match error {
-            // What the new name replaced contained the target.
-            TreeError::Errno(Errno::NOENT) => missing(),
-            other => other,
+        self.replacing(dir, name, |dir, name| fs::linkat(&parent, os_target, dir, name, AtFlags::empty())).map_err(|error| {
+            match error {
+                // What the new name replaced contained the target.
+                TreeError::Errno(Errno::NOENT) => missing(),
+                other => other,
+            }
         })
     }
 
@@ -243,7 +245,8 @@ impl Tree {
 
     /// Symlinks inside a layer can add up to a nesting that no path of it shows.
     fn check_depth(&self, dir: &Dir) -> Result<(), TreeError> {
-        let place = |fd: &OwnedFd| std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).map_err(|_| Errno::NAMETOOLONG);
+        let place =
+            |fd: &OwnedFd| std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).map_err(|_| Errno::NAMETOOLONG);
         let depth = place(dir)?.components().count().saturating_sub(place(&self.root)?.components().count());
         if depth > DEPTH {
             return Err(TreeError::Refused(format!("its path leads deeper than {DEPTH} directories")));

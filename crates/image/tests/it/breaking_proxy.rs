@@ -49,7 +49,9 @@ async fn forward(client: TcpStream, upstream: &str, after: usize, breaks: usize,
     let mut total = 0;
     while let Ok(amount @ 1..) = server_read.read(&mut buffer).await {
         total += amount;
-        if total > after && broken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| (count < breaks).then_some(count + 1)).is_ok() {
+        if total > after
+            && broken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| (count < breaks).then_some(count + 1)).is_ok()
+        {
             break;
         }
         if client_write.write_all(&buffer[..amount]).await.is_err() {

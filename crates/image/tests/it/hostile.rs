@@ -143,7 +143,11 @@ async fn a_symlink_of_one_layer_does_not_lead_the_next_layer_astray() {
 #[tokio::test]
 async fn a_directory_inside_may_be_reached_through_a_symlink_inside() {
     let imported = bring(
-        Tarball::default().add(Entry::dir("usr/lib/")).add(Entry::symlink("lib", "/usr/lib")).add(Entry::file("lib/libc.so", b"x")).add(Entry::file("lib/.wh.old", b"")),
+        Tarball::default()
+            .add(Entry::dir("usr/lib/"))
+            .add(Entry::symlink("lib", "/usr/lib"))
+            .add(Entry::file("lib/libc.so", b"x"))
+            .add(Entry::file("lib/.wh.old", b"")),
     )
     .await;
     let dir = imported.result.expect("this is honest").layers[0].clone();
@@ -214,7 +218,8 @@ async fn bombs_are_refused_before_they_fill_anything() {
     let sum: u32 = sparse[..512].iter().map(|byte| u32::from(*byte)).sum();
     sparse[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     let many = (0..200).fold(Tarball::default(), |tarball, n| tarball.add(Entry::file(&format!("f{n}"), b""))).end();
-    let deep = (0..4).fold(Tarball::default(), |tarball, n| tarball.add(Entry::file(&format!("{n}/{}x", "d/".repeat(50)), b""))).end();
+    let deep =
+        (0..4).fold(Tarball::default(), |tarball, n| tarball.add(Entry::file(&format!("{n}/{}x", "d/".repeat(50)), b""))).end();
     for (what, tar) in [
         ("one large file", Tarball::default().add(Entry::file("f", &zeros)).end()),
         ("zeros after the end", [Tarball::default().end(), zeros.clone()].concat()),
@@ -235,12 +240,21 @@ async fn bombs_are_refused_before_they_fill_anything() {
 
 /// Paths that meet each other often, some of them through symlinks.
 fn path() -> impl Strategy<Value = String> {
-    proptest::collection::vec(prop_oneof![Just("a"), Just("b"), Just("c"), Just(".wh.a"), Just(".wh..wh..opq"), Just(".."), Just("."), Just("")], 1..4)
-        .prop_map(|parts| parts.join("/"))
+    proptest::collection::vec(
+        prop_oneof![Just("a"), Just("b"), Just("c"), Just(".wh.a"), Just(".wh..wh..opq"), Just(".."), Just("."), Just("")],
+        1..4,
+    )
+    .prop_map(|parts| parts.join("/"))
 }
 
 fn target(outside: String) -> impl Strategy<Value = String> {
-    prop_oneof![path(), Just(outside.clone()), Just(format!("{}{outside}", "../".repeat(30))), Just(format!("{outside}/keep")), Just("/proc/self/root".to_owned())]
+    prop_oneof![
+        path(),
+        Just(outside.clone()),
+        Just(format!("{}{outside}", "../".repeat(30))),
+        Just(format!("{outside}/keep")),
+        Just("/proc/self/root".to_owned())
+    ]
 }
 
 fn tarball(outside: String) -> impl Strategy<Value = Tarball> {

@@ -26,14 +26,21 @@ impl Mounted {
         }
         // overlayfs wants the highest first.
         let lower: Vec<_> = layers.iter().rev().map(|layer| layer.to_str().expect("text")).collect();
-        let options = format!("lowerdir={},upperdir={},workdir={}", lower.join(":"), root.join("upper").display(), root.join("work").display());
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            lower.join(":"),
+            root.join("upper").display(),
+            root.join("work").display()
+        );
         output(Command::new("mount").args(["-t", "overlay", "overlay", "-o", &options]).arg(&at));
         Mounted { at }
     }
 
     fn names(&self, path: &str) -> Vec<String> {
-        let mut names: Vec<_> =
-            std::fs::read_dir(self.at.join(path)).expect("a directory").map(|entry| entry.expect("readable").file_name().into_string().expect("text")).collect();
+        let mut names: Vec<_> = std::fs::read_dir(self.at.join(path))
+            .expect("a directory")
+            .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
+            .collect();
         names.sort();
         names
     }

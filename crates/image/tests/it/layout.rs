@@ -15,7 +15,8 @@ use crate::{
 pub fn write(dir: &Path, layers: &[Layer]) {
     let blobs = dir.join("blobs/sha256");
     std::fs::create_dir_all(&blobs).expect("a temporary directory");
-    let put = |bytes: &[u8]| std::fs::write(blobs.join(pillion_image::Digest::of(bytes).hex()), bytes).expect("a temporary directory");
+    let put =
+        |bytes: &[u8]| std::fs::write(blobs.join(pillion_image::Digest::of(bytes).hex()), bytes).expect("a temporary directory");
     layers.iter().for_each(|layer| put(&layer.bytes));
     let image = registry::Image::default();
     let config = image.config(layers);

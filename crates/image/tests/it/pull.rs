@@ -69,10 +69,21 @@ async fn an_image_with_gzip_zstd_and_plain_layers_is_pulled_by_tag_and_by_digest
 
     let image = pull(&store, &registry.name("shop/web:1.4"), None).await.expect("it is there");
     assert_eq!(image.digest, digest);
-    let contents: Vec<_> = image.layers.iter().zip(["one", "two", "three"]).map(|(dir, name)| std::fs::read_to_string(dir.join(name)).expect(name)).collect();
+    let contents: Vec<_> = image
+        .layers
+        .iter()
+        .zip(["one", "two", "three"])
+        .map(|(dir, name)| std::fs::read_to_string(dir.join(name)).expect(name))
+        .collect();
     assert_eq!(contents, ["gzip", "zstd", "plain"]);
-    assert_eq!((image.config.entrypoint, image.config.cmd, image.config.env), (vec!["/bin/app".to_owned()], vec!["-v".to_owned()], vec!["A=1".to_owned()]));
-    assert_eq!((image.config.user.as_str(), image.config.working_dir.as_str(), image.config.stop_signal.as_deref()), ("7:8", "/srv", Some("SIGINT")));
+    assert_eq!(
+        (image.config.entrypoint, image.config.cmd, image.config.env),
+        (vec!["/bin/app".to_owned()], vec!["-v".to_owned()], vec!["A=1".to_owned()])
+    );
+    assert_eq!(
+        (image.config.user.as_str(), image.config.working_dir.as_str(), image.config.stop_signal.as_deref()),
+        ("7:8", "/srv", Some("SIGINT"))
+    );
     assert_eq!(image.config.exposed_ports.first().map(|port| port.port), Some(8080));
 
     let by_digest = pull(&store, &registry.name(&format!("shop/web@{digest}")), None).await.expect("it is there");
@@ -151,16 +162,21 @@ async fn a_stored_private_image_is_refused_to_who_cannot_pull_it_and_given_to_wh
     let (_root, store) = store();
     let name = registry.name("private:2");
     let image = pull(&store, &name, Some(&registry.credential())).await.expect("ada may");
-    assert!(matches!(pull(&store, &name, None).await, Err(PullError::LoginRefused { .. })), "the cache is not a way around the registry");
+    assert!(
+        matches!(pull(&store, &name, None).await, Err(PullError::LoginRefused { .. })),
+        "the cache is not a way around the registry"
+    );
     drop(registry);
-    let proven = store.pull(&name, None, PullPolicy::Proven(image.digest.clone()), silent()).await.expect("no registry is needed");
+    let proven =
+        store.pull(&name, None, PullPolicy::Proven(image.digest.clone()), silent()).await.expect("no registry is needed");
     assert_eq!(proven.layers, image.layers);
 }
 
 #[tokio::test]
 async fn a_bearer_token_is_fetched_from_the_token_server() {
     let tokens = TokenServer::start().await;
-    let registry = Registry::with_tokens(&tokens.realm, &tokens.certificate(), RegistryAuth::Basic(USER.to_owned(), PASSWORD.to_owned()));
+    let registry =
+        Registry::with_tokens(&tokens.realm, &tokens.certificate(), RegistryAuth::Basic(USER.to_owned(), PASSWORD.to_owned()));
     registry.push("team/app:1", &[layer("f", b"token", Compression::Zstd)]).await;
     let (_root, store) = store();
     let name = registry.name("team/app:1");
@@ -301,9 +317,14 @@ async fn a_layer_that_is_not_what_its_digests_say_is_refused() {
         other => panic!("{other:?}"),
     }
     assert_eq!(layer_dirs(root.path()), 0);
-    assert_eq!(std::fs::read_dir(root.path().join("images/staging")).expect("there").filter(|entry| {
-        entry.as_ref().is_ok_and(|entry| entry.path().is_dir())
-    }).count(), 0, "what was unpacked is removed at once");
+    assert_eq!(
+        std::fs::read_dir(root.path().join("images/staging"))
+            .expect("there")
+            .filter(|entry| { entry.as_ref().is_ok_and(|entry| entry.path().is_dir()) })
+            .count(),
+        0,
+        "what was unpacked is removed at once"
+    );
 }
 
 #[tokio::test]
@@ -328,7 +349,10 @@ async fn two_pulls_at_once_download_each_layer_once() {
     registry.push("shared:2", &layers[..3]).await;
     let counting = BreakingProxy::start(&registry.host, usize::MAX, 0).await;
     let (_root, store) = store();
-    let names: Vec<ImageName> = ["shared:1", "shared:2", "shared:1"].iter().map(|name| format!("{}/{name}", counting.host).parse().expect("valid")).collect();
+    let names: Vec<ImageName> = ["shared:1", "shared:2", "shared:1"]
+        .iter()
+        .map(|name| format!("{}/{name}", counting.host).parse().expect("valid"))
+        .collect();
     let (progress, events) = recorder();
     let pulls = names.iter().map(|name| store.pull(name, None, PullPolicy::CheckRegistry, Arc::clone(&progress)));
     let images = futures::future::try_join_all(pulls).await.expect("all succeed");

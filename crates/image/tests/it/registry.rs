@@ -77,7 +77,10 @@ impl Registry {
     fn start(auth: RegistryAuth, more: impl FnOnce(&Path) -> String) -> Registry {
         let dir = TempDir::new().expect("a temporary directory");
         // `http` comes last so that `more` may go on with it.
-        let mut config = format!("version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}/data\n", dir.path().display());
+        let mut config = format!(
+            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}/data\n",
+            dir.path().display()
+        );
         let more = more(dir.path());
         let http = "http:\n  addr: 127.0.0.1:0\n";
         config += &if more.starts_with("  ") { format!("{http}{more}") } else { format!("{more}{http}") };
@@ -152,7 +155,10 @@ impl Registry {
         let client = self.client();
         let reference: Reference = self.name(repository).to_string().parse().expect("valid");
         client.auth(&reference, &self.auth, RegistryOperation::Push).await.expect("it lets us in");
-        client.push_manifest_raw(&reference, bytes.to_vec(), media_type.parse().expect("a media type")).await.expect("it takes the manifest");
+        client
+            .push_manifest_raw(&reference, bytes.to_vec(), media_type.parse().expect("a media type"))
+            .await
+            .expect("it takes the manifest");
         Digest::of(bytes)
     }
 
@@ -227,16 +233,21 @@ impl Image {
 
 /// Makes `key.pem` and `cert.pem` for 127.0.0.1.
 pub fn self_signed(dir: &Path) {
-    output(Command::new("openssl").current_dir(dir).args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]).args([
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-addext",
-        "basicConstraints=critical,CA:FALSE",
-        "-keyout",
-        "key.pem",
-        "-out",
-        "cert.pem",
-    ]));
+    output(
+        Command::new("openssl")
+            .current_dir(dir)
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"])
+            .args([
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+                "-keyout",
+                "key.pem",
+                "-out",
+                "cert.pem",
+            ]),
+    );
 }
 
 pub fn output(command: &mut Command) -> Vec<u8> {

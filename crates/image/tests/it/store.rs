@@ -154,7 +154,10 @@ async fn a_pull_tells_what_it_downloads_and_what_was_there() {
     }
     store.pull(&b, None, PullPolicy::CheckRegistry, progress).await.expect("it is there");
     let seen = events.lock().expect("no panic").clone();
-    assert!(seen.contains(&PullEvent::LayerPresent { layer: layers[0].0.clone() }), "the shared layer is not downloaded again: {seen:?}");
+    assert!(
+        seen.contains(&PullEvent::LayerPresent { layer: layers[0].0.clone() }),
+        "the shared layer is not downloaded again: {seen:?}"
+    );
 }
 
 #[tokio::test]
@@ -163,7 +166,8 @@ async fn what_is_proven_but_missing_is_pulled_by_its_digest_whatever_the_tag_say
     let first = registry.push("moved:1", &[layer("f", b"first", Compression::Gzip)]).await;
     registry.push("moved:1", &[layer("f", b"second", Compression::Gzip)]).await;
     let (_root, store) = store();
-    let image = store.pull(&registry.name("moved:1"), None, PullPolicy::Proven(first.clone()), silent()).await.expect("still there");
+    let image =
+        store.pull(&registry.name("moved:1"), None, PullPolicy::Proven(first.clone()), silent()).await.expect("still there");
     assert_eq!(image.digest, first);
     assert_eq!(std::fs::read(image.layers[0].join("f")).expect("unpacked"), b"first");
 }
@@ -195,6 +199,9 @@ async fn a_full_disk_is_called_one_and_what_was_unpacked_is_removed() {
     let error = store.pull(&registry.name("large:1"), None, PullPolicy::CheckRegistry, silent()).await.expect_err("no room");
     assert!(matches!(Fault::from(&error), Fault::DiskFull { .. }), "{error:?}");
     assert_eq!(layer_dirs(disk.0.path()), 0);
-    let left: Vec<_> = std::fs::read_dir(disk.0.path().join("images/staging")).expect("there").filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_dir())).collect();
+    let left: Vec<_> = std::fs::read_dir(disk.0.path().join("images/staging"))
+        .expect("there")
+        .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_dir()))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }

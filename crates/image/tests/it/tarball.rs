@@ -26,7 +26,18 @@ pub struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     pub fn new(kind: u8, path: &'a [u8]) -> Entry<'a> {
-        Entry { path, kind, mode: 0o644, uid: 0, gid: 0, mtime: 1_600_000_000, link: b"", device: (0, 0), size: None, content: b"" }
+        Entry {
+            path,
+            kind,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            mtime: 1_600_000_000,
+            link: b"",
+            device: (0, 0),
+            size: None,
+            content: b"",
+        }
     }
 
     pub fn file(path: &'a str, content: &'a [u8]) -> Entry<'a> {
@@ -138,7 +149,11 @@ impl Layer {
             Compression::Gzip => {
                 let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
                 encoder.write_all(tar).expect("memory");
-                Layer { bytes: encoder.finish().expect("memory"), diff_id, media_type: "application/vnd.oci.image.layer.v1.tar+gzip" }
+                Layer {
+                    bytes: encoder.finish().expect("memory"),
+                    diff_id,
+                    media_type: "application/vnd.oci.image.layer.v1.tar+gzip",
+                }
             }
             Compression::Zstd => Layer {
                 bytes: zstd::encode_all(tar, 1).expect("memory"),

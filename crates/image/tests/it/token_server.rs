@@ -6,7 +6,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use base64::{Engine, engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD}};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
@@ -60,7 +63,8 @@ async fn answer(mut stream: TcpStream, dir: &Path) {
     }
     let request = String::from_utf8_lossy(&request).into_owned();
     let basic = STANDARD.encode(format!("{USER}:{PASSWORD}"));
-    let allowed = request.lines().any(|line| line.eq_ignore_ascii_case(&format!("authorization: basic {basic}")) || line.ends_with(&basic));
+    let allowed =
+        request.lines().any(|line| line.eq_ignore_ascii_case(&format!("authorization: basic {basic}")) || line.ends_with(&basic));
     let (status, body) = if allowed {
         let scope = request.split_once("scope=").map_or("", |(_, rest)| rest.split(['&', ' ']).next().unwrap_or_default());
         let scope = scope.replace("%3A", ":").replace("%2F", "/").replace("%2C", ",");
@@ -71,7 +75,13 @@ async fn answer(mut stream: TcpStream, dir: &Path) {
         ("401 Unauthorized", json!({"errors": [{"code": "UNAUTHORIZED", "message": "who are you"}]}).to_string())
     };
     let _ = stream
-        .write_all(format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()).as_bytes())
+        .write_all(
+            format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            )
+            .as_bytes(),
+        )
         .await;
 }
 

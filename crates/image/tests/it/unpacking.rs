@@ -73,7 +73,11 @@ async fn extended_attributes_and_file_capabilities_are_kept_but_not_those_of_the
         Tarball::default()
             .pax(&[("SCHILY.xattr.user.note", b"a=b"), ("SCHILY.xattr.security.capability", &capability)])
             .add(Entry { mode: 0o755, uid: 7, ..Entry::file("ping", b"x") })
-            .pax(&[("SCHILY.xattr.trusted.overlay.redirect", b"/etc"), ("SCHILY.xattr.trusted.overlay.opaque", b"y"), ("SCHILY.xattr.security.selinux", b"x")])
+            .pax(&[
+                ("SCHILY.xattr.trusted.overlay.redirect", b"/etc"),
+                ("SCHILY.xattr.trusted.overlay.opaque", b"y"),
+                ("SCHILY.xattr.security.selinux", b"x"),
+            ])
             .add(Entry::dir("dir/")),
     )
     .await;
@@ -101,7 +105,10 @@ async fn hard_links_devices_fifos_and_symlinks_are_made() {
     .await;
     let look = |path: &str| dir.join(path).symlink_metadata().expect(path);
     assert_eq!(look("a").ino(), look("sub/b").ino());
-    assert_eq!((look("null").file_type().is_char_device(), look("null").rdev(), look("null").mode() & 0o777), (true, rustix::fs::makedev(1, 3), 0o666));
+    assert_eq!(
+        (look("null").file_type().is_char_device(), look("null").rdev(), look("null").mode() & 0o777),
+        (true, rustix::fs::makedev(1, 3), 0o666)
+    );
     assert_eq!((look("loop").file_type().is_block_device(), look("loop").gid()), (true, 6));
     assert!(look("pipe").file_type().is_fifo());
     assert_eq!(std::fs::read_link(dir.join("up")).expect("a symlink"), Path::new("../../../outside"));

@@ -47,7 +47,11 @@ impl Built {
 
     /// Returns `mode owner size time name` of each entry, in the layer's order.
     pub fn listing(&self) -> Vec<String> {
-        let out = Command::new("tar").args(["--utc", "--full-time", "--numeric-owner", "-tvzf"]).arg(self.layer()).output().expect("tar runs");
+        let out = Command::new("tar")
+            .args(["--utc", "--full-time", "--numeric-owner", "-tvzf"])
+            .arg(self.layer())
+            .output()
+            .expect("tar runs");
         String::from_utf8(out.stdout).expect("UTF-8").lines().map(str::to_owned).collect()
     }
 

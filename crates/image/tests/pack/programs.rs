@@ -1,6 +1,10 @@
 //! Programs of this host run from what was packed, and from nothing else.
 
-use std::{fs, path::Path, process::{Command, Output}};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
 
 use pillion_image::pack::{Add, PackError, Recipe};
 
@@ -39,7 +43,10 @@ fn redis_runs_from_its_packed_image_alone() {
     assert!(version.status.success() && text(&version).starts_with("Redis server v="), "{}", text(&version));
     assert_eq!(built.config()["config"]["Entrypoint"], serde_json::json!(["/usr/bin/redis-server"]));
     // It is a link on Debian: both the link and its target are there.
-    assert_eq!(fs::symlink_metadata("/usr/bin/redis-server").expect("redis").is_symlink(), fs::symlink_metadata(root.join("usr/bin/redis-server")).expect("packed").is_symlink());
+    assert_eq!(
+        fs::symlink_metadata("/usr/bin/redis-server").expect("redis").is_symlink(),
+        fs::symlink_metadata(root.join("usr/bin/redis-server")).expect("packed").is_symlink()
+    );
 }
 
 #[test]
@@ -75,7 +82,17 @@ fn a_library_beside_the_program_is_found_by_origin() {
     compile(at, &["-shared", "-fPIC", "-o", "lib/libinner.so.1", "-Wl,-soname,libinner.so.1", "inner.c"]);
     compile(at, &["-shared", "-fPIC", "-o", "lib/libouter.so.1", "-Wl,-soname,libouter.so.1", "outer.c", "lib/libinner.so.1"]);
     // DT_RPATH, which counts for what is loaded in turn, unlike DT_RUNPATH.
-    compile(at, &["-o", "prog", "main.c", "lib/libouter.so.1", "-Wl,--disable-new-dtags,-rpath,$ORIGIN/lib", "-Wl,--allow-shlib-undefined"]);
+    compile(
+        at,
+        &[
+            "-o",
+            "prog",
+            "main.c",
+            "lib/libouter.so.1",
+            "-Wl,--disable-new-dtags,-rpath,$ORIGIN/lib",
+            "-Wl,--allow-shlib-undefined",
+        ],
+    );
     let prog = at.join("prog");
     let built = Built::new(&program(prog.to_str().expect("UTF-8")));
     let root = built.unpack();
@@ -102,7 +119,11 @@ fn an_added_program_for_another_system_is_a_warning_but_as_the_entrypoint_an_err
     let recipe = Recipe { adds: vec![Add { source: at.join("prog"), destination: "/app/prog".into() }], ..Recipe::default() };
     let built = Built::new(&recipe);
     assert_eq!(built.image.warnings.len(), 1);
-    assert!(built.image.warnings[0].ends_with("/prog needs /lib/ld-pillion-none.so.1, which this host does not have"), "{:?}", built.image.warnings);
+    assert!(
+        built.image.warnings[0].ends_with("/prog needs /lib/ld-pillion-none.so.1, which this host does not have"),
+        "{:?}",
+        built.image.warnings
+    );
     let error = Recipe { entrypoint: vec!["/app/prog".into()], ..recipe }.build(&at.join("out")).expect_err("it cannot start");
     assert!(chain(&error).contains("ld-pillion-none.so.1"), "{}", chain(&error));
 }
@@ -128,7 +149,11 @@ fn a_missing_library_is_named_with_the_program_that_needs_it() {
     compile(at, &["-o", "prog", "main.c", "libpillion-gone.so.1"]);
     fs::remove_file(at.join("libpillion-gone.so.1")).expect("removed");
     let error = program(at.join("prog").to_str().expect("UTF-8")).build(&at.join("out")).expect_err("a library is missing");
-    assert!(matches!(&error, PackError::LibraryMissing { library, .. } if library == "libpillion-gone.so.1"), "{}", chain(&error));
+    assert!(
+        matches!(&error, PackError::LibraryMissing { library, .. } if library == "libpillion-gone.so.1"),
+        "{}",
+        chain(&error)
+    );
     assert!(!at.join("out").exists());
 }
 

@@ -81,7 +81,10 @@ impl Registry {
 
     /// Asks as curl would; returns the answer's head and body.
     fn get(&self, path: &str, accept: &str) -> String {
-        let out = Command::new("curl").args(["-sS", "-i", "-H", &format!("Accept: {accept}")]).arg(format!("http://{}{path}", self.address)).output();
+        let out = Command::new("curl")
+            .args(["-sS", "-i", "-H", &format!("Accept: {accept}")])
+            .arg(format!("http://{}{path}", self.address))
+            .output();
         String::from_utf8_lossy(&out.expect("curl runs").stdout).into_owned()
     }
 }
@@ -146,7 +149,10 @@ async fn a_registry_that_is_not_there_is_named() {
     drop(listener);
     let name: ImageName = format!("{address}/a:1").parse().expect("a name");
     let error = push(&image().image.layout, &name, None, &Settings::default()).await.expect_err("nobody listens");
-    assert!(matches!(Fault::from(&error), Fault::RegistryUnreachable { registry, .. } if registry == address.to_string()), "{error:?}");
+    assert!(
+        matches!(Fault::from(&error), Fault::RegistryUnreachable { registry, .. } if registry == address.to_string()),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -171,12 +177,14 @@ async fn cutting_proxy(listener: tokio::net::TcpListener, registry: String, cuts
         let (registry, cuts) = (registry.clone(), Arc::clone(&cuts));
         tokio::spawn(async move {
             let Ok(server) = tokio::net::TcpStream::connect(registry).await else { return };
-            let ((mut client_read, mut client_write), (mut server_read, mut server_write)) = (client.into_split(), server.into_split());
+            let ((mut client_read, mut client_write), (mut server_read, mut server_write)) =
+                (client.into_split(), server.into_split());
             let down = tokio::spawn(async move { tokio::io::copy(&mut server_read, &mut client_write).await });
             let (mut piece, mut total) = (vec![0; 64 << 10], 0);
             while let Ok(amount @ 1..) = client_read.read(&mut piece).await {
                 total += amount;
-                let cut = total > 1 << 20 && cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n < 2).then_some(n + 1)).is_ok();
+                let cut = total > 1 << 20
+                    && cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n < 2).then_some(n + 1)).is_ok();
                 if cut || server_write.write_all(&piece[..amount]).await.is_err() {
                     break;
                 }

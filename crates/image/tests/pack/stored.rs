@@ -1,6 +1,10 @@
 //! What is packed comes back whole: through a registry, and straight from the layout.
 
-use pillion_image::{Credentials, PullPolicy, Settings, Store, pack::{Recipe, push}, silent};
+use pillion_image::{
+    Credentials, PullPolicy, Settings, Store,
+    pack::{Recipe, push},
+    silent,
+};
 
 use crate::{layouts::Built, registry::Registry};
 
@@ -24,7 +28,10 @@ async fn a_packed_and_pushed_image_is_pulled_with_the_same_digest_and_runs() {
     let image = store.pull(&name, credentials.get(name.registry()), PullPolicy::CheckRegistry, silent()).await.expect("pulled");
     assert_eq!(image.digest, pushed.digest);
     assert_eq!(image.config.entrypoint, ["/usr/bin/redis-server"]);
-    assert_eq!((image.config.cmd.as_slice(), image.config.working_dir.as_str()), (["--port".to_owned(), "0".to_owned()].as_slice(), "/tmp"));
+    assert_eq!(
+        (image.config.cmd.as_slice(), image.config.working_dir.as_str()),
+        (["--port".to_owned(), "0".to_owned()].as_slice(), "/tmp")
+    );
     let [layer] = image.layers.as_slice() else { panic!("one layer: {:?}", image.layers) };
     let version = crate::programs::run(layer, &["/usr/bin/redis-server", "--version"]);
     assert!(version.status.success(), "{version:?}");

@@ -1,6 +1,10 @@
 //! Directories into images: what is kept, what is fixed, what is refused.
 
-use std::{fs, os::unix::fs::{PermissionsExt, symlink}, path::{Path, PathBuf}};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+};
 
 use pillion_image::pack::{Add, PackError, Recipe};
 use serde_json::json;
@@ -67,7 +71,9 @@ fn the_base_has_users_and_a_temporary_directory_for_everybody() {
     assert_eq!(fs::metadata(root.join("tmp")).expect("made").permissions().mode() & 0o7777, 0o1777);
     assert!(fs::read_to_string(root.join("etc/passwd")).expect("made").starts_with("root:x:0:0:"));
     assert!(fs::read_to_string(root.join("etc/nsswitch.conf")).expect("made").contains("hosts: files dns"));
-    assert!(fs::read_to_string(root.join("etc/ssl/certs/ca-certificates.crt")).expect("taken along").contains("BEGIN CERTIFICATE"));
+    assert!(
+        fs::read_to_string(root.join("etc/ssl/certs/ca-certificates.crt")).expect("taken along").contains("BEGIN CERTIFICATE")
+    );
 }
 
 #[test]
@@ -124,7 +130,8 @@ fn the_config_says_what_the_recipe_says() {
             "Labels": { "team": "shop" },
         })
     );
-    let index: serde_json::Value = serde_json::from_slice(&fs::read(built.image.layout.join("index.json")).expect("there")).expect("JSON");
+    let index: serde_json::Value =
+        serde_json::from_slice(&fs::read(built.image.layout.join("index.json")).expect("there")).expect("JSON");
     assert_eq!(index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"], "shop/web:1.4");
     assert_eq!(index["manifests"][0]["platform"]["os"], "linux");
 }
@@ -157,6 +164,10 @@ fn a_whole_root_keeps_its_own_linker_and_libraries() {
     let donor = Built::new(&Recipe { programs: vec!["/usr/bin/id".into()], ..Recipe::default() });
     let root = donor.unpack();
     let built = Built::new(&adding(&root, "/"));
-    let out = std::process::Command::new("/usr/sbin/chroot").arg(built.unpack()).args(["/usr/bin/id", "-un"]).output().expect("chroot runs");
+    let out = std::process::Command::new("/usr/sbin/chroot")
+        .arg(built.unpack())
+        .args(["/usr/bin/id", "-un"])
+        .output()
+        .expect("chroot runs");
     assert_eq!(String::from_utf8_lossy(&out.stdout), "root\n");
 }

@@ -8,7 +8,10 @@ use serde::{
     de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{quantity, scalar::{Text, Words}};
+use super::{
+    quantity,
+    scalar::{Text, Words},
+};
 
 /// A probe; in files `none`, or one of `http`, `tcp` and `exec` with the timings beside it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -8,7 +8,10 @@ use serde::{
     de::{Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{Condition, scalar::{RAW_TEXT, Text}};
+use super::{
+    Condition,
+    scalar::{RAW_TEXT, Text},
+};
 use crate::ContainerName;
 
 /// An environment value; in files text, a number, `true` or `false`, or `{ fromSetting: NAME }`.
@@ -17,7 +20,9 @@ use crate::ContainerName;
 pub enum EnvValue {
     Literal(String),
     #[serde(rename_all = "camelCase")]
-    FromSetting { from_setting: String },
+    FromSetting {
+        from_setting: String,
+    },
 }
 
 /// A setting; in files text, a number, `true` or `false`, or `{ secret: TEXT }`.
@@ -26,7 +31,9 @@ pub enum EnvValue {
 pub enum Setting {
     Plain(String),
     /// Encrypted at rest and never shown again.
-    Secret { secret: String },
+    Secret {
+        secret: String,
+    },
 }
 
 /// A soft and a hard limit; in files one number where both are the same. `unlimited` is [`u64::MAX`].
@@ -75,9 +82,12 @@ impl<'de> Deserialize<'de> for Setting {
 impl<'de> Deserialize<'de> for Ulimit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let expecting = "a number, `unlimited`, or { soft: NUMBER, hard: NUMBER }";
-        let read = short_or_long(deserializer, expecting, |text| limit(&text).map(|n| Self { soft: n, hard: n }), |long: UlimitKeys| {
-            Ok(Self { soft: long.soft.0, hard: long.hard.0 })
-        })?;
+        let read = short_or_long(
+            deserializer,
+            expecting,
+            |text| limit(&text).map(|n| Self { soft: n, hard: n }),
+            |long: UlimitKeys| Ok(Self { soft: long.soft.0, hard: long.hard.0 }),
+        )?;
         read.map_err(D::Error::custom)
     }
 }

@@ -34,7 +34,12 @@ impl<'a> NodeDeserializer<'a> {
     }
 
     /// Visits a map; `known` names its keys where they are fixed.
-    fn map<'de, V: Visitor<'de>>(self, entries: &'a [(Key, Node)], known: Option<&'static [&'static str]>, visitor: V) -> Result<V::Value, DecodeError> {
+    fn map<'de, V: Visitor<'de>>(
+        self,
+        entries: &'a [(Key, Node)],
+        known: Option<&'static [&'static str]>,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
         visitor.visit_map(Entries { rest: entries.iter(), value: None, path: self.path, known, found: self.found })
     }
 
@@ -62,9 +67,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
                 Scalar::Float(number) => visitor.visit_f64(number),
                 Scalar::Text(text) => visitor.visit_str(text),
             },
-            Value::List(items) => {
-                visitor.visit_seq(Items { rest: items.iter().enumerate(), path: self.path, found: self.found })
-            }
+            Value::List(items) => visitor.visit_seq(Items { rest: items.iter().enumerate(), path: self.path, found: self.found }),
             Value::Map(entries) => self.map(entries, None, visitor),
         }
     }
@@ -105,7 +108,12 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
         if self.null() { self.map(&[], None, visitor) } else { self.deserialize_any(visitor) }
     }
 
-    fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, fields: &'static [&'static str], visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
         match &self.node.value {
             Value::Map(entries) => self.map(entries, Some(fields), visitor),
             Value::Scalar { .. } if self.null() => self.map(&[], None, visitor),
@@ -115,7 +123,12 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
         }
     }
 
-    fn deserialize_enum<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
         match &self.node.value {
             Value::Scalar { text, .. } if !self.null() => visitor.visit_enum(Word(text)),
             Value::Scalar { .. } | Value::List(_) | Value::Map(_) => self.deserialize_any(visitor),

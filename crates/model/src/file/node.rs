@@ -13,7 +13,10 @@ pub(super) struct Node {
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     /// Text as written; `plain` where no quotes say that it must be text.
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+    },
     List(Vec<Node>),
     Map(Vec<(Key, Node)>),
 }

@@ -93,7 +93,9 @@ fn yaml(text: &str) -> Result<Node, Problem> {
             _ => return Err(syntax(place, "this part of YAML means nothing in an app file")),
         }
     }
-    builder.root.ok_or_else(|| Problem::new(ProblemCode::Syntax, "", "the file is empty").hint("it needs `name:` and `containers:`"))
+    builder
+        .root
+        .ok_or_else(|| Problem::new(ProblemCode::Syntax, "", "the file is empty").hint("it needs `name:` and `containers:`"))
 }
 
 impl Builder {

@@ -32,7 +32,10 @@ pub(super) fn check(app: &App, at: &str, container: &Container, problems: &mut V
         invalid("workingDir", format!("{dir:?} {reason}"));
     }
     if let Some(user) = &container.user
-        && (user.is_empty() || user.contains(char::is_whitespace) || user.split(':').count() > 2 || user.split(':').any(str::is_empty))
+        && (user.is_empty()
+            || user.contains(char::is_whitespace)
+            || user.split(':').count() > 2
+            || user.split(':').any(str::is_empty))
     {
         invalid("user", format!("{user:?} is no user; write a name or number, or USER:GROUP"));
     }
@@ -65,7 +68,8 @@ fn limits(at: &str, container: &Container, problems: &mut Vec<Problem>) {
     for (name, limit) in &container.ulimits {
         if !syntax::ULIMITS.contains(&name.as_str()) {
             let word = nearest(name, syntax::ULIMITS.iter().copied());
-            let hint = word.map_or_else(|| format!("known: {}", syntax::ULIMITS.join(", ")), |word| format!("did you mean `{word}`?"));
+            let hint =
+                word.map_or_else(|| format!("known: {}", syntax::ULIMITS.join(", ")), |word| format!("did you mean `{word}`?"));
             invalid(format!("ulimits.{name}"), format!("`{name}` is no limit; {hint}"));
         } else if limit.soft > limit.hard {
             invalid(format!("ulimits.{name}"), format!("the soft limit {} is above the hard limit {}", limit.soft, limit.hard));
@@ -74,7 +78,10 @@ fn limits(at: &str, container: &Container, problems: &mut Vec<Problem>) {
     if let Some(signal) = &container.stop.signal
         && syntax::signal_number(signal).is_none()
     {
-        invalid("stop.signal".into(), format!("`{signal}` is no signal; write a name such as SIGTERM or SIGRTMIN+3, or a number from 1 to 64"));
+        invalid(
+            "stop.signal".into(),
+            format!("`{signal}` is no signal; write a name such as SIGTERM or SIGRTMIN+3, or a number from 1 to 64"),
+        );
     }
     if let Some(grace) = container.stop.grace.filter(|grace| !(0.0..=DAY).contains(grace)) {
         invalid("stop.grace".into(), format!("{grace} is outside 0 to {DAY} seconds"));
@@ -114,7 +121,9 @@ fn environment(app: &App, at: &str, container: &Container, problems: &mut Vec<Pr
 fn check_probe(at: &str, container: &Container, probe: &Probe, problems: &mut Vec<Problem>) {
     match &probe.check {
         Check::Http(http) => check_http(at, container, http, problems),
-        Check::Tcp(0) => problems.push(Problem::new(Code::InvalidValue, format!("{at}.tcp"), "0 is no port; a port is from 1 to 65535")),
+        Check::Tcp(0) => {
+            problems.push(Problem::new(Code::InvalidValue, format!("{at}.tcp"), "0 is no port; a port is from 1 to 65535"))
+        }
         Check::Tcp(_) | Check::None(_) => {}
         Check::Exec(words) if words.first().is_none_or(String::is_empty) => {
             problems.push(Problem::new(Code::InvalidValue, format!("{at}.exec"), "the command is empty"));
@@ -144,7 +153,8 @@ fn check_http(at: &str, container: &Container, http: &HttpCheck, problems: &mut 
     // Main's port is found out where it is not declared; nobody looks for a sidecar's.
     if http.port.is_none() && container.port.is_none() && !container.main {
         problems.push(
-            Problem::new(Code::PortMissing, at.clone(), "the probe has no port to ask").hint("set `port:` on this container, or `port:` in `http:`"),
+            Problem::new(Code::PortMissing, at.clone(), "the probe has no port to ask")
+                .hint("set `port:` on this container, or `port:` in `http:`"),
         );
     }
     if let Err(error) = http.status_ranges() {

@@ -19,8 +19,12 @@ pub(super) fn check(app: &App, problems: &mut Vec<Problem>) {
                 Condition::Started | Condition::Healthy => {}
                 Condition::Completed if target.run_once => {}
                 Condition::Completed => problems.push(
-                    Problem::new(Code::DependencyNeverCompletes, path, format!("`{dependency}` keeps running, so it never completes"))
-                        .hint(format!("set `runOnce: true` on `{dependency}`, or wait for `healthy`")),
+                    Problem::new(
+                        Code::DependencyNeverCompletes,
+                        path,
+                        format!("`{dependency}` keeps running, so it never completes"),
+                    )
+                    .hint(format!("set `runOnce: true` on `{dependency}`, or wait for `healthy`")),
                 ),
             }
         }

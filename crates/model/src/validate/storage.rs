@@ -28,7 +28,8 @@ pub(super) fn check(app: &App, at: &str, container: &Container, problems: &mut V
     for (index, mount) in container.volumes.iter().enumerate() {
         let at = format!("{at}.volumes[{index}]");
         if !app.volumes.contains_key(mount.volume.as_str()) {
-            let problem = Problem::new(Code::VolumeUnknown, format!("{at}.volume"), format!("no volume is named `{}`", mount.volume));
+            let problem =
+                Problem::new(Code::VolumeUnknown, format!("{at}.volume"), format!("no volume is named `{}`", mount.volume));
             problems.push(match nearest(mount.volume.as_str(), app.volumes.keys().map(AsRef::as_ref)) {
                 Some(word) => problem.hint(format!("did you mean `{word}`?")),
                 None => problem.hint(format!("add `volumes: {{ {}: {{}} }}` to the app", mount.volume)),
@@ -47,10 +48,15 @@ pub(super) fn check(app: &App, at: &str, container: &Container, problems: &mut V
         if let Some(mode) = &file.mode
             && u32::from_str_radix(mode, 8).map_or(true, |mode| mode > 0o777)
         {
-            problems.push(Problem::new(Code::InvalidValue, format!("{at}.mode"), format!("{mode:?} is no file mode; write octal digits such as \"0644\"")));
+            problems.push(Problem::new(
+                Code::InvalidValue,
+                format!("{at}.mode"),
+                format!("{mode:?} is no file mode; write octal digits such as \"0644\""),
+            ));
         }
         if file.content.len() > MAX_CONTENT {
-            let message = format!("{} bytes are more than the {} of an inline file", file.content.len(), Bytes(MAX_CONTENT as u64));
+            let message =
+                format!("{} bytes are more than the {} of an inline file", file.content.len(), Bytes(MAX_CONTENT as u64));
             problems.push(Problem::new(Code::InvalidValue, format!("{at}.content"), message));
         }
     }

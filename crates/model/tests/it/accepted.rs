@@ -65,14 +65,19 @@ fn a_command_is_a_list_or_a_line_split_as_a_shell_would() {
         ("[]", vec![]),
     ] {
         let app = with_web(&format!("    command: {written}\n    entrypoint: {written}"));
-        assert_eq!(app.containers["web"].command.as_deref(), Some(wanted.iter().map(|w| w.to_string()).collect::<Vec<_>>().as_slice()));
+        assert_eq!(
+            app.containers["web"].command.as_deref(),
+            Some(wanted.iter().map(|w| w.to_string()).collect::<Vec<_>>().as_slice())
+        );
         assert_eq!(app.containers["web"].entrypoint, app.containers["web"].command);
     }
 }
 
 #[test]
 fn environment_values_keep_the_text_they_were_written_with() {
-    let app = with_web("    env: { A: 0080, B: 1.50, C: true, D: \"\", E: 0x1f, F: no, G: '{}', H: \"null\" }\nsettings: { N: 007, S: { secret: 42 } }");
+    let app = with_web(
+        "    env: { A: 0080, B: 1.50, C: true, D: \"\", E: 0x1f, F: no, G: '{}', H: \"null\" }\nsettings: { N: 007, S: { secret: 42 } }",
+    );
     let env = &app.containers["web"].env;
     let text = |name: &str| match &env[name] {
         EnvValue::Literal(text) => text.clone(),
@@ -140,7 +145,9 @@ network: none
 
 #[test]
 fn anchors_repeat_what_they_name() {
-    let app = parse("name: shop\ncontainers:\n  web: { main: true, image: &i shop:1, env: &e { A: 1 } }\n  side: { image: *i, env: *e }");
+    let app = parse(
+        "name: shop\ncontainers:\n  web: { main: true, image: &i shop:1, env: &e { A: 1 } }\n  side: { image: *i, env: *e }",
+    );
     assert_eq!(app.containers["side"].image, "shop:1");
     assert_eq!(app.containers["side"].env, app.containers["web"].env);
 }

@@ -50,17 +50,42 @@ fn cases() -> Vec<(&'static str, String)> {
         ("port 0", and("    port: 0\n")),
         ("an unknown dependency", and("    dependsOn: { cahce: healthy }\n  cache: { image: c }\n")),
         ("a dependency on itself", and("    dependsOn: [web]\n")),
-        ("a circle", and("    dependsOn: [a]\n  a: { image: a, dependsOn: [b] }\n  b: { image: b, dependsOn: [c] }\n  c: { image: c, dependsOn: [a] }\n")),
+        (
+            "a circle",
+            and(
+                "    dependsOn: [a]\n  a: { image: a, dependsOn: [b] }\n  b: { image: b, dependsOn: [c] }\n  c: { image: c, dependsOn: [a] }\n",
+            ),
+        ),
         ("completed of a container that keeps running", and("    dependsOn: { a: completed }\n  a: { image: a }\n")),
         ("an unknown volume", and("    volumes: [{ volume: dta, path: /data }]\nvolumes: { data: {} }\n")),
-        ("mounts that cannot be", and("    volumes:\n    - { volume: d, path: data }\n    - { volume: d, path: /a/../b }\n    - { volume: d, path: / }\n    - { volume: d, path: /proc/x }\n    - { volume: d, path: /x, subPath: ../up }\n    tmpfs: [{ path: /x }]\nvolumes: { d: {} }\n")),
+        (
+            "mounts that cannot be",
+            and(
+                "    volumes:\n    - { volume: d, path: data }\n    - { volume: d, path: /a/../b }\n    - { volume: d, path: / }\n    - { volume: d, path: /proc/x }\n    - { volume: d, path: /x, subPath: ../up }\n    tmpfs: [{ path: /x }]\nvolumes: { d: {} }\n",
+            ),
+        ),
         ("host paths that cannot be", and("volumes: { a: { hostPath: srv }, b: { hostPath: / } }\n")),
         ("an unknown setting", and("    env: { A: { fromSetting: DBURL } }\nsettings: { DB_URL: x }\n")),
         ("no settings at all", and("    env: { A: { fromSetting: DB_URL } }\n")),
         ("a bad variable name", and("    env: { \"A=B\": 1, \"A B\": 2 }\n")),
-        ("bad probes", and("    probe: { http: healthz, interval: 0, failures: 0 }\n    startup: { exec: [] }\n    liveness: { http: { path: /, statuses: 200-99 } }\n  side: { image: s, probe: { http: / } }\n")),
-        ("bad limits", and("    resources: { memory: 1Mi, cpu: 0, pids: 0 }\n    ulimits: { nofiles: 3, core: { soft: 2, hard: 1 } }\n    stop: { signal: SIGNONE, grace: 99h }\n    shmSize: 0\n")),
-        ("bad words", and("    user: 'a b'\n    workingDir: srv\n    files: [{ path: /f, content: '', mode: 999 }]\nhosts: ['http://a', A.example, a.example]\nscale: 5000\nreadyWithin: 0\n")),
+        (
+            "bad probes",
+            and(
+                "    probe: { http: healthz, interval: 0, failures: 0 }\n    startup: { exec: [] }\n    liveness: { http: { path: /, statuses: 200-99 } }\n  side: { image: s, probe: { http: / } }\n",
+            ),
+        ),
+        (
+            "bad limits",
+            and(
+                "    resources: { memory: 1Mi, cpu: 0, pids: 0 }\n    ulimits: { nofiles: 3, core: { soft: 2, hard: 1 } }\n    stop: { signal: SIGNONE, grace: 99h }\n    shmSize: 0\n",
+            ),
+        ),
+        (
+            "bad words",
+            and(
+                "    user: 'a b'\n    workingDir: srv\n    files: [{ path: /f, content: '', mode: 999 }]\nhosts: ['http://a', A.example, a.example]\nscale: 5000\nreadyWithin: 0\n",
+            ),
+        ),
         ("an image name with a space", "name: shop\ncontainers:\n  web: { main: true, image: 'my web' }\n".into()),
         ("an app name that is too long", format!("name: {}\ncontainers:\n  web: {{ main: true, image: web }}\n", "a".repeat(49))),
     ]

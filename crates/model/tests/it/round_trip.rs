@@ -42,13 +42,23 @@ fn setting() -> impl Strategy<Value = Setting> {
 fn check() -> impl Strategy<Value = Check> {
     let http = (text(), option::of(any::<u16>()), option::of(text()), map(text(), text()))
         .prop_map(|(path, port, statuses, headers)| HttpCheck { path, port, statuses, headers });
-    prop_oneof![http.prop_map(Check::Http), any::<u16>().prop_map(Check::Tcp), vec(text(), 0..3).prop_map(Check::Exec), Just(Check::None(true))]
+    prop_oneof![
+        http.prop_map(Check::Http),
+        any::<u16>().prop_map(Check::Tcp),
+        vec(text(), 0..3).prop_map(Check::Exec),
+        Just(Check::None(true))
+    ]
 }
 
 fn probe() -> impl Strategy<Value = Probe> {
     let time = || option::of(seconds());
-    (check(), time(), time(), option::of(any::<u32>()), time())
-        .prop_map(|(check, interval, timeout, failures, within)| Probe { check, interval, timeout, failures, within })
+    (check(), time(), time(), option::of(any::<u32>()), time()).prop_map(|(check, interval, timeout, failures, within)| Probe {
+        check,
+        interval,
+        timeout,
+        failures,
+        within,
+    })
 }
 
 fn bytes() -> impl Strategy<Value = Bytes> {
@@ -177,7 +187,8 @@ proptest! {
 
 #[test]
 fn a_redacted_secret_that_was_never_set_is_a_problem() {
-    let mut app = AppFile::parse("name: a\ncontainers: { web: { main: true, image: web } }\nsettings: { S: { secret: '***' } }").expect("a correct file");
+    let mut app = AppFile::parse("name: a\ncontainers: { web: { main: true, image: web } }\nsettings: { S: { secret: '***' } }")
+        .expect("a correct file");
     let problems = keep_secrets(&mut app, None).expect_err("there is no secret to keep");
     assert_eq!((problems[0].code, problems[0].path.as_str()), (ProblemCode::SecretMissing, "settings.S"));
 }

@@ -75,8 +75,7 @@ fn shown(path: &Path) -> String {
 
 fn wrong(name: &str, problems: &[Problem]) -> Complaint {
     let count = problems.len();
-    let mut complaint =
-        Complaint::new(format!("{name} has {count} problem{}", if count == 1 { "" } else { "s" }));
+    let mut complaint = Complaint::new(format!("{name} has {count} problem{}", if count == 1 { "" } else { "s" }));
     let single = problems.len() == 1;
     for problem in problems {
         let at = problem.place.map(|p| format!(":{}:{}", p.line, p.column)).unwrap_or_default();

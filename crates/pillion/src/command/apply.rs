@@ -15,7 +15,7 @@ pub async fn run(context: &Context, args: ApplyArgs) -> Result<(), Complaint> {
     let file = SourceFile::from(&args.file.file)?;
     let outcome = send(context, &file, args.dry_run).await?;
     if args.dry_run {
-        return output::print_as(&outcome, context.format(Format::Table), |outcome| steps(outcome));
+        return output::print_as(&outcome, context.format(Format::Table), steps);
     }
     let name = file.app.name.as_str();
     if outcome.steps.is_empty() {

@@ -18,9 +18,7 @@ pub async fn for_app(app: &App) -> Result<BTreeMap<String, Credential>, Complain
 }
 
 /// Gives the credentials for the registries that these images are on, by registry host.
-pub async fn for_images<'a>(
-    images: impl IntoIterator<Item = &'a str>,
-) -> Result<BTreeMap<String, Credential>, Complaint> {
+pub async fn for_images<'a>(images: impl IntoIterator<Item = &'a str>) -> Result<BTreeMap<String, Credential>, Complaint> {
     // A name that is none is the server's to refuse, with its container.
     let names = images.into_iter().filter_map(|image| image.parse::<ImageName>().ok());
     let registries: BTreeSet<String> = names.map(|name| name.registry().to_owned()).collect();

@@ -21,8 +21,7 @@ pub async fn run(context: &Context, args: ExecArgs) -> Result<u8, Complaint> {
         return Err(Complaint::usage("`-t` needs a terminal, and standard input is none").hint("leave `-t` out"));
     }
     let tty = args.tty.then(|| terminal::size().unwrap_or(Size { columns: 80, rows: 24 }));
-    let start =
-        ExecStart { command: args.command, container: args.container, instance: args.instance, env: args.env, tty };
+    let start = ExecStart { command: args.command, container: args.container, instance: args.instance, env: args.env, tty };
     let connection = context.client.exec(app.as_str(), &start).await?;
     let (read, write) = tokio::io::split(connection);
 

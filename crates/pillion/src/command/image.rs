@@ -55,9 +55,7 @@ async fn list(context: &Context) -> Result<(), Complaint> {
                 image.reference.clone(),
                 digest.chars().take(12).collect(),
                 output::bytes(image.size_bytes),
-                image
-                    .pulled_at_ms
-                    .map_or_else(|| "-".into(), |at| format!("{} ago", output::span(now.saturating_sub(at)))),
+                image.pulled_at_ms.map_or_else(|| "-".into(), |at| format!("{} ago", output::span(now.saturating_sub(at)))),
                 if image.in_use { "yes" } else { "no" }.into(),
             ]);
         }

@@ -107,9 +107,8 @@ fn recipe(args: &PackArgs) -> Result<Recipe, Complaint> {
         }
     }
     for given in &args.env {
-        let (name, value) = given
-            .split_once('=')
-            .ok_or_else(|| Complaint::usage(format!("`--env {given}` is not NAME=VALUE")))?;
+        let (name, value) =
+            given.split_once('=').ok_or_else(|| Complaint::usage(format!("`--env {given}` is not NAME=VALUE")))?;
         recipe.env.push((name.to_owned(), value.to_owned()));
     }
     // One program under another path is still the obvious thing to run.
@@ -127,8 +126,7 @@ fn added(given: &str) -> Result<Add, Complaint> {
 }
 
 fn absolute(given: &str) -> Result<PathBuf, Complaint> {
-    std::path::absolute(given)
-        .map_err(|error| Complaint::new(format!("could not find {given}")).because(Some(&error)))
+    std::path::absolute(given).map_err(|error| Complaint::new(format!("could not find {given}")).because(Some(&error)))
 }
 
 /// A directory that goes with the command.

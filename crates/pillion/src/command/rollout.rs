@@ -37,8 +37,10 @@ pub async fn follow(context: &Context, app: &str, revision: u64) -> Result<Vec<S
             }
             RolloutEvent::Superseded { by } => {
                 board.finish();
-                return Err(Complaint::conflict(format!("revision {revision} of {app} was replaced by revision {by} before it was ready"))
-                    .hint(format!("`pillion status {app}` shows how that one fares")));
+                return Err(Complaint::conflict(format!(
+                    "revision {revision} of {app} was replaced by revision {by} before it was ready"
+                ))
+                .hint(format!("`pillion status {app}` shows how that one fares")));
             }
             RolloutEvent::Stopped => {
                 board.finish();

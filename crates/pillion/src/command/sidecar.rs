@@ -88,18 +88,12 @@ async fn read(context: &Context, app: &AppName) -> Result<AppDocument, Complaint
 }
 
 /// Reads, changes, applies only if nobody else changed the app in between, and waits.
-async fn edit(
-    context: &Context,
-    app: &AppName,
-    change: impl FnOnce(&mut App) -> Result<(), Complaint>,
-) -> Result<(), Complaint> {
+async fn edit(context: &Context, app: &AppName, change: impl FnOnce(&mut App) -> Result<(), Complaint>) -> Result<(), Complaint> {
     let AppDocument { etag, mut definition, .. } = read(context, app).await?;
     change(&mut definition)?;
     let credentials = credentials::for_app(&definition).await?;
     let definition = serde_json::to_value(&definition).map_err(|error| Complaint::from_error(&error))?;
-    let ask = Ask::put(format!("/v1/apps/{app}"))
-        .json(&ApplyRequest { definition, credentials })
-        .if_match(format!("\"{etag}\""));
+    let ask = Ask::put(format!("/v1/apps/{app}")).json(&ApplyRequest { definition, credentials }).if_match(format!("\"{etag}\""));
     let outcome: ApplyOutcome = context.client.ask(ask).await?;
     for step in &outcome.steps {
         eprintln!("{step}");
@@ -132,9 +126,8 @@ fn set(container: &mut Container, fields: &SidecarFields) -> Result<(), Complain
         container.port = fields.port;
     }
     for given in &fields.env {
-        let (name, value) = given
-            .split_once('=')
-            .ok_or_else(|| Complaint::usage(format!("`--env {given}` is not NAME=VALUE")))?;
+        let (name, value) =
+            given.split_once('=').ok_or_else(|| Complaint::usage(format!("`--env {given}` is not NAME=VALUE")))?;
         let value = match value.strip_prefix('@') {
             Some(setting) => EnvValue::FromSetting { from_setting: setting.to_owned() },
             None => EnvValue::Literal(value.to_owned()),
@@ -159,8 +152,7 @@ fn set(container: &mut Container, fields: &SidecarFields) -> Result<(), Complain
 }
 
 fn size(given: &str) -> Result<Bytes, Complaint> {
-    serde_json::from_value(json!(given))
-        .map_err(|error| Complaint::usage(format!("`--memory {given}` is not a size: {error}")))
+    serde_json::from_value(json!(given)).map_err(|error| Complaint::usage(format!("`--memory {given}` is not a size: {error}")))
 }
 
 fn condition_of(given: &str) -> Result<Condition, Complaint> {

@@ -133,9 +133,7 @@ struct Stops {
 
 impl Stops {
     fn watch() -> Result<Self, Complaint> {
-        let watch = |kind| {
-            signal(kind).map_err(|error| Complaint::new("could not watch for signals").because(Some(&error)))
-        };
+        let watch = |kind| signal(kind).map_err(|error| Complaint::new("could not watch for signals").because(Some(&error)));
         Ok(Self {
             interrupt: watch(SignalKind::interrupt())?,
             terminate: watch(SignalKind::terminate())?,

@@ -34,9 +34,7 @@ pub fn make_directories(layout: &Layout) -> Result<(), Complaint> {
 
 fn make(path: &Path, mode: u32) -> Result<(), Complaint> {
     let made = match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(mode).create(path)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => DirBuilder::new().recursive(true).mode(mode).create(path),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,
     };
@@ -63,9 +61,8 @@ pub fn only_one(layout: &Layout) -> Result<File, Complaint> {
 /// Listens on the API's socket: 0660, root and the group `pillion` if there is one.
 pub fn api_socket(layout: &Layout) -> Result<UnixListener, Complaint> {
     let path = layout.api_socket();
-    listen(&path).map_err(|error| {
-        Complaint::new(format!("could not listen on the API's socket {}", path.display())).because(Some(&error))
-    })
+    listen(&path)
+        .map_err(|error| Complaint::new(format!("could not listen on the API's socket {}", path.display())).because(Some(&error)))
 }
 
 fn listen(path: &Path) -> io::Result<UnixListener> {

@@ -69,8 +69,7 @@ impl Settings {
         if empty {
             return Ok(Self::default());
         }
-        serde_saphyr::from_str(&text)
-            .map_err(|source| SettingsError::Invalid { path: path.to_owned(), source: Box::new(source) })
+        serde_saphyr::from_str(&text).map_err(|source| SettingsError::Invalid { path: path.to_owned(), source: Box::new(source) })
     }
 
     /// Reads the certificates that the settings name.

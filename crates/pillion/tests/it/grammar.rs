@@ -5,8 +5,29 @@ use std::path::PathBuf;
 use crate::run::{pillion, root};
 
 const VERBS: &[&str] = &[
-    "", "serve", "up", "apply", "list", "show", "status", "logs", "exec", "events", "restart", "stop", "start", "scale",
-    "delete", "sidecar", "sidecar add", "sidecar update", "sidecar remove", "image", "image pull", "image pack", "system",
+    "",
+    "serve",
+    "up",
+    "apply",
+    "list",
+    "show",
+    "status",
+    "logs",
+    "exec",
+    "events",
+    "restart",
+    "stop",
+    "start",
+    "scale",
+    "delete",
+    "sidecar",
+    "sidecar add",
+    "sidecar update",
+    "sidecar remove",
+    "image",
+    "image pull",
+    "image pack",
+    "system",
 ];
 
 #[test]

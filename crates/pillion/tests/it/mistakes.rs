@@ -18,8 +18,17 @@ fn a_verb_or_option_that_does_not_exist_is_a_matter_of_usage() {
 fn without_a_server_every_verb_says_so_and_how_to_start_one() {
     let root = root();
     for args in [
-        &["list"][..], &["show", "shop"], &["status", "shop"], &["logs", "shop"], &["events", "shop"], &["scale", "shop", "2"],
-        &["restart", "shop"], &["delete", "shop", "--yes"], &["sidecar", "list", "shop"], &["image", "list"], &["system", "info"],
+        &["list"][..],
+        &["show", "shop"],
+        &["status", "shop"],
+        &["logs", "shop"],
+        &["events", "shop"],
+        &["scale", "shop", "2"],
+        &["restart", "shop"],
+        &["delete", "shop", "--yes"],
+        &["sidecar", "list", "shop"],
+        &["image", "list"],
+        &["system", "info"],
         &["system", "stop"],
     ] {
         let ran = pillion(root.path(), args);
@@ -66,7 +75,11 @@ fn a_docker_configuration_that_cannot_be_read_names_the_file_and_no_secret() {
     let root = root();
     std::fs::create_dir(root.path().join(".docker")).unwrap();
     std::fs::write(root.path().join(".docker/config.json"), r#"{"auths":{"r.example":{"auth":"c2VjcmV0"}}}"#).unwrap();
-    std::fs::write(root.path().join("pillion.yaml"), "name: shop\ncontainers:\n  web: { main: true, image: 'r.example/web:1' }\n").unwrap();
+    std::fs::write(
+        root.path().join("pillion.yaml"),
+        "name: shop\ncontainers:\n  web: { main: true, image: 'r.example/web:1' }\n",
+    )
+    .unwrap();
     let ran = pillion(root.path(), &["apply"]);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains(".docker/config.json") && ran.stderr.contains("r.example"), "{}", ran.stderr);

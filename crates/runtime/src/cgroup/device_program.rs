@@ -3,7 +3,10 @@
 //! The kernel calls it with `struct bpf_cgroup_dev_ctx { access_type, major, minor }` (linux/bpf.h) at each open and
 //! mknod; 1 allows. libcgroups would need libbpf for it; thirty instructions do not.
 
-use std::{io, mem, os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd}};
+use std::{
+    io, mem,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+};
 
 use super::devices::Allowed;
 
@@ -81,9 +84,8 @@ pub(super) fn attach(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Res
 /// `attributes` must be a prefix of the `union bpf_attr` of `command`, and its pointers must be valid for it.
 unsafe fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<i32> {
     // SAFETY: pointer and size describe `attributes`; the caller answers for what it holds.
-    let result = unsafe {
-        libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), mem::size_of::<T>() as libc::c_uint)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), mem::size_of::<T>() as libc::c_uint) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
 }
 

@@ -47,7 +47,11 @@ impl Cgroup {
         };
         match write(&dir.join(file), value) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && dir.is_dir() => {
-                if wanted.is_some() { Err(missing()) } else { Ok(()) }
+                if wanted.is_some() {
+                    Err(missing())
+                } else {
+                    Ok(())
+                }
             }
             other => other.at("set a limit", &dir.join(file)),
         }

@@ -91,7 +91,8 @@ fn create(socket: &UnixStream, request: &CreateRequest, fds: Vec<OwnedFd>) -> Re
     spec.save(bundle.join("config.json")).map_err(|e| failed("writing the container's bundle", e))?;
 
     let filters = Arc::new(seccomp::Filters::compile()?);
-    let init = Init::new(socket.as_raw_fd(), &container.argv, user.environment(&container.env, terminal.is_some()), *terminal, filters);
+    let init =
+        Init::new(socket.as_raw_fd(), &container.argv, user.environment(&container.env, terminal.is_some()), *terminal, filters);
     let mut builder = ContainerBuilder::new(container.name.clone(), SyscallType::default()).with_executor(init);
     let mut fds = fds.into_iter();
     if let (Some(stdin), Some(stdout), Some(stderr)) = (fds.next(), fds.next(), fds.next()) {
@@ -135,7 +136,9 @@ fn limit(sandbox: &SandboxSpec, container: &ContainerSpec) -> Result<(), Fault> 
 ///
 /// Its start socket lives in this helper's mount namespace, where the supervisor cannot reach it.
 fn release(state: &Path, name: &str) -> Result<(), Fault> {
-    UnixStream::connect(state.join(name).join("notify.sock")).map(drop).map_err(|e| failed("starting the container's first process", e))
+    UnixStream::connect(state.join(name).join("notify.sock"))
+        .map(drop)
+        .map_err(|e| failed("starting the container's first process", e))
 }
 
 /// An error and its causes in one line; libcontainer keeps the reason in the innermost.

@@ -100,7 +100,8 @@ fn confine(request: &ExecRequest, stdio: impl Iterator<Item = OwnedFd>) -> Resul
             return Err(failed(format!("limiting {name}"), std::io::Error::last_os_error()));
         }
     }
-    let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(doing("opening the root"))?;
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(doing("opening the root"))?;
     let user = user::look_up(root.as_fd(), exec.user.as_deref().unwrap_or(&container.user), request.sandbox.ids)?;
     let own = |entry: &str| exec.env.iter().any(|e| e.split('=').next() == entry.split('=').next());
     let mut env: Vec<_> = container.env.iter().filter(|entry| !own(entry)).cloned().collect();

@@ -61,13 +61,7 @@ impl Executor for Init {
 /// Waits for the supervisor's word, then becomes the program; a failure is told and ends the process.
 ///
 /// Called as the container's user, without a capability it should not have, in its working directory.
-pub(super) fn run(
-    socket: &UnixStream,
-    argv: &[String],
-    env: &[String],
-    terminal: Option<TerminalSize>,
-    filters: &Filters,
-) -> ! {
+pub(super) fn run(socket: &UnixStream, argv: &[String], env: &[String], terminal: Option<TerminalSize>, filters: &Filters) -> ! {
     let mut go = [0];
     // The end of file instead of the word: the supervisor gave up, or died.
     let told = std::io::Read::read(&mut &*socket, &mut go);

@@ -43,7 +43,8 @@ impl Launcher {
         let (terminal, fds) = taken_apart(stdio);
         let request = CreateRequest { sandbox: sandbox.clone(), container: container.clone(), terminal };
         let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-        let (socket, running) = self.make("create", &request, &fds, Facts { sandbox: sandbox.clone(), container: container.clone() }).await?;
+        let (socket, running) =
+            self.make("create", &request, &fds, Facts { sandbox: sandbox.clone(), container: container.clone() }).await?;
         Ok(Created { socket, running })
     }
 

@@ -12,8 +12,7 @@ use std::{
 
 use pillion_fault::Fault;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg,
-    sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -49,10 +48,14 @@ pub(super) struct ExecRequest {
 #[serde(rename_all = "camelCase")]
 pub(super) enum Reply {
     /// The process exists, as the host numbers it.
-    Made { pid: i32 },
+    Made {
+        pid: i32,
+    },
     /// Beside it: the master of its terminal.
     Terminal,
-    Failed { fault: Fault },
+    Failed {
+        fault: Fault,
+    },
 }
 
 /// Sends one frame; blocking.

@@ -1,6 +1,9 @@
 //! Which executable is started again as a helper.
 
-use std::{path::{Path, PathBuf}, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use super::VERB;
 

@@ -102,7 +102,9 @@ fn parse(mountinfo: &str) -> Vec<Mounted> {
         let mut mount = mount.split(' ').skip(3);
         let (Some("/"), Some(point)) = (mount.next(), mount.next()) else { continue };
         let controllers = match kind {
-            Some("cgroup") => Some(super_options.split(',').filter(|o| !matches!(*o, "rw" | "ro" | "xattr")).map(str::to_owned).collect()),
+            Some("cgroup") => {
+                Some(super_options.split(',').filter(|o| !matches!(*o, "rw" | "ro" | "xattr")).map(str::to_owned).collect())
+            }
             Some("cgroup2") => None,
             Some(_) | None => continue,
         };

@@ -3,7 +3,10 @@
 //! An accepting rule of ours cannot overrule another table's drop, so all Pillion can do is to name the firewall
 //! and the command that opens it. Docker, ufw and firewalld are told apart by the chains they make.
 
-use std::{fs, io, os::fd::{AsRawFd, OwnedFd}};
+use std::{
+    fs, io,
+    os::fd::{AsRawFd, OwnedFd},
+};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
@@ -73,19 +76,16 @@ struct Chain {
 
 fn finding(owner: Owner, place: String, chain: &Chain, bridge: &str) -> ForeignFirewall {
     let (name, fix) = match owner {
-        Owner::Docker => (
-            "Docker",
-            format!("iptables -I DOCKER-USER -i {bridge} -j ACCEPT && iptables -I DOCKER-USER -o {bridge} -j ACCEPT"),
-        ),
+        Owner::Docker => {
+            ("Docker", format!("iptables -I DOCKER-USER -i {bridge} -j ACCEPT && iptables -I DOCKER-USER -o {bridge} -j ACCEPT"))
+        }
         Owner::Ufw => ("ufw", format!("ufw route allow in on {bridge} && ufw route allow out on {bridge}")),
-        Owner::Firewalld => (
-            "firewalld",
-            format!("firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd --reload"),
-        ),
-        Owner::Unknown if chain.name == "FORWARD" => (
-            "a firewall",
-            format!("iptables -I FORWARD -i {bridge} -j ACCEPT && iptables -I FORWARD -o {bridge} -j ACCEPT"),
-        ),
+        Owner::Firewalld => {
+            ("firewalld", format!("firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd --reload"))
+        }
+        Owner::Unknown if chain.name == "FORWARD" => {
+            ("a firewall", format!("iptables -I FORWARD -i {bridge} -j ACCEPT && iptables -I FORWARD -o {bridge} -j ACCEPT"))
+        }
         Owner::Unknown => {
             let family = if chain.family == NFPROTO_INET { "inet" } else { "ip" };
             let at = format!("nft insert rule {family} {} {}", chain.table, chain.name);
@@ -181,9 +181,8 @@ fn legacy_forward_drops(bridge: &str) -> io::Result<bool> {
 fn get_option(socket: &OwnedFd, option: i32, buffer: &mut [u8]) -> io::Result<()> {
     let mut length = buffer.len() as libc::socklen_t;
     // SAFETY: the pointer and the length describe `buffer`, which outlives the call; the kernel writes no more than that.
-    let result = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, option, buffer.as_mut_ptr().cast(), &raw mut length)
-    };
+    let result =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, option, buffer.as_mut_ptr().cast(), &raw mut length) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -1,6 +1,10 @@
 //! Links, addresses, routes and neighbours, over rtnetlink.
 
-use std::{io, net::Ipv4Addr, os::fd::{AsFd, AsRawFd, BorrowedFd}};
+use std::{
+    io,
+    net::Ipv4Addr,
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
@@ -74,7 +78,13 @@ pub(super) fn add_bridge(socket: &mut Socket, name: &str, mac: Mac, mtu: u32) ->
 
 /// Creates a veth pair: `host` here, as a port of `master`, and `guest` with `mac` in the namespace `netns`.
 pub(super) fn add_veth(
-    socket: &mut Socket, host: &str, master: u32, netns: BorrowedFd<'_>, guest: &str, mac: Mac, mtu: u32,
+    socket: &mut Socket,
+    host: &str,
+    master: u32,
+    netns: BorrowedFd<'_>,
+    guest: &str,
+    mac: Mac,
+    mtu: u32,
 ) -> io::Result<()> {
     let peer = Attrs::after(&link_header(0, 0, 0))
         .text(IFLA_IFNAME, guest)

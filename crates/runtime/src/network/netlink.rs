@@ -3,8 +3,7 @@
 use std::{io, mem::MaybeUninit, os::fd::OwnedFd};
 
 use rustix::net::{
-    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, netlink::SocketAddrNetlink, recv, send,
-    socket_with,
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, netlink::SocketAddrNetlink, recv, send, socket_with,
 };
 
 pub(super) const REQUEST: u16 = 0x1;

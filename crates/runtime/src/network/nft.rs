@@ -157,9 +157,7 @@ impl Rule {
     /// Matches where the connection's state is one of `states`.
     pub fn state(self, states: u32) -> Self {
         let mask = states.to_ne_bytes();
-        self.expression("ct", Attrs::new().be32(1, REGISTER).be32(2, 0))
-            .bitwise(&mask)
-            .compare(Is::NotEqual, &[0; 4])
+        self.expression("ct", Attrs::new().be32(1, REGISTER).be32(2, 0)).bitwise(&mask).compare(Is::NotEqual, &[0; 4])
     }
 
     pub fn drop(self, table: &str, chain: &str) -> Message {

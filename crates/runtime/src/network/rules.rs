@@ -109,7 +109,9 @@ pub(super) fn unpin(bridge: &str, address: Ipv4Addr, mac: Mac) -> io::Result<()>
 pub(super) fn exist(bridge: &str) -> io::Result<bool> {
     let wanted = nft::name_value(bridge);
     let tables = Socket::netfilter()?.dump(nft::list_tables())?;
-    Ok(tables.iter().any(|table| attributes(table.body.get(4..).unwrap_or_default()).any(|(kind, name)| kind == 1 && name == wanted)))
+    Ok(tables
+        .iter()
+        .any(|table| attributes(table.body.get(4..).unwrap_or_default()).any(|(kind, name)| kind == 1 && name == wanted)))
 }
 
 /// Removes the table of a bridge; fine if there is none.

@@ -116,7 +116,8 @@ impl Layers {
     fn by_options(&self, stage: &Stage, count: usize) -> std::io::Result<()> {
         std::env::set_current_dir(stage.base())?;
         let lower: Vec<_> = (0..count).rev().map(|index| format!("l/{index}")).collect();
-        let options = format!("lowerdir={},upperdir={},workdir={}", lower.join(":"), self.scratch_path("upper"), self.scratch_path("work"));
+        let options =
+            format!("lowerdir={},upperdir={},workdir={}", lower.join(":"), self.scratch_path("upper"), self.scratch_path("work"));
         let options = std::ffi::CString::new(options)?;
         mount("pillion", stage.root(), "overlay", MountFlags::NODEV | MountFlags::NOSUID, options.as_c_str())?;
         std::env::set_current_dir("/")

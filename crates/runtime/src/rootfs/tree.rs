@@ -49,7 +49,8 @@ fn make(root: BorrowedFd<'_>, path: &Path, ids: Option<IdRange>, links: u32) -> 
     let parent = make(root, parent_path, ids, links)?;
     match mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
         Ok(()) => {
-            let made = openat(&parent, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            let made =
+                openat(&parent, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
             give(made.as_fd(), ids)?;
             Ok(made)
         }

@@ -1,11 +1,6 @@
 //! Who a container's process is: `user[:group]` looked up in the root's own `/etc/passwd` and `/etc/group`.
 
-use std::{
-    fs::File,
-    io::Read,
-    os::fd::BorrowedFd,
-    path::Path,
-};
+use std::{fs::File, io::Read, os::fd::BorrowedFd, path::Path};
 
 use pillion_fault::Fault;
 use rustix::fs::{FileType, OFlags, fstat};
@@ -51,7 +46,8 @@ pub(crate) fn look_up(root: BorrowedFd<'_>, wanted: &str, ids: Option<IdRange>) 
     let mut user = found.ok_or_else(|| Fault::UserUnknown { user: wanted.to_owned() })?;
     if let Some(IdRange { len, .. }) = ids {
         // The kernel has no such user in this sandbox; a further group of that kind is no loss.
-        let beyond = |id: u32| failed(format!("becoming the user `{wanted}`"), format!("id {id} is not among the sandbox's {len} ids"));
+        let beyond =
+            |id: u32| failed(format!("becoming the user `{wanted}`"), format!("id {id} is not among the sandbox's {len} ids"));
         if let Some(id) = [user.uid, user.gid].into_iter().find(|id| *id >= len) {
             return Err(beyond(id));
         }
@@ -79,9 +75,10 @@ fn find(wanted: &str, passwd: &str, group: &str) -> Option<User> {
     };
     let user = if user.is_empty() { "0" } else { user };
     let number = user.parse::<u32>().ok();
-    let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| {
-        fields.len() >= 4 && (fields[0] == user || number.is_some() && fields[2].parse().ok() == number)
-    });
+    let entry = passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.len() >= 4 && (fields[0] == user || number.is_some() && fields[2].parse().ok() == number));
     let (name, uid, own_gid, home) = match (&entry, number) {
         (Some(fields), _) => (fields[0], fields[2].parse().ok()?, fields[3].parse().ok()?, fields.get(5).copied()),
         (None, Some(uid)) => ("", uid, 0, None),

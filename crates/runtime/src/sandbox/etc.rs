@@ -16,9 +16,8 @@ pub(super) fn dir(sandbox: &Path) -> PathBuf {
 
 /// Refuses values that would break out of their line in a file.
 pub(super) fn check(spec: &SandboxSpec) -> Result<(), SandboxError> {
-    let plain = |value: &String| {
-        !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:%".contains(&byte))
-    };
+    let plain =
+        |value: &String| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:%".contains(&byte));
     let refuse = |what, value: &String| Err(SandboxError::Invalid { what, value: value.clone() });
     if !plain(&spec.hostname) || spec.hostname.len() > 64 {
         return refuse("host name", &spec.hostname);
@@ -28,12 +27,10 @@ pub(super) fn check(spec: &SandboxSpec) -> Result<(), SandboxError> {
     }
     match &spec.network {
         NetworkSpec::None => Ok(()),
-        NetworkSpec::Bridged { nameservers, search, .. } => {
-            match nameservers.iter().chain(search).find(|name| !plain(name)) {
-                Some(name) => refuse("name server or search domain", name),
-                None => Ok(()),
-            }
-        }
+        NetworkSpec::Bridged { nameservers, search, .. } => match nameservers.iter().chain(search).find(|name| !plain(name)) {
+            Some(name) => refuse("name server or search domain", name),
+            None => Ok(()),
+        },
     }
 }
 

@@ -10,7 +10,10 @@ use std::{
 
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use crate::{network, spec::{IdRange, SandboxSpec}};
+use crate::{
+    network,
+    spec::{IdRange, SandboxSpec},
+};
 
 /// Runs the helper's role; its only argument is the spec as JSON.
 pub(crate) fn role(arguments: Vec<OsString>) -> ExitCode {

@@ -44,7 +44,8 @@ async fn root_inside_is_confined_and_is_not_root_outside() {
 async fn files_a_container_makes_belong_to_its_range_outside() {
     use std::os::unix::fs::MetadataExt;
     let world = World::new();
-    let mut container = world.shell("touch /made; id -u; id -G; echo $HOME; grep CapEff /proc/self/status; touch /tmp/x || echo refused");
+    let mut container =
+        world.shell("touch /made; id -u; id -G; echo $HOME; grep CapEff /proc/self/status; touch /tmp/x || echo refused");
     world.run(&container).await;
     let made = container.root.scratch.join("upper/made");
     assert_eq!(made.metadata().expect("the file").uid(), IDS.start);
@@ -84,7 +85,10 @@ async fn kernel_knobs_are_read_only_or_hidden() {
         )
         .await;
     assert_eq!(run.stdout, "0\n0\nend\n", "{run:?}");
-    let refusals = run.stderr.lines().filter(|l| l.contains("Read-only file system") || l.contains("not permitted") || l.contains("ermission denied"));
+    let refusals = run
+        .stderr
+        .lines()
+        .filter(|l| l.contains("Read-only file system") || l.contains("not permitted") || l.contains("ermission denied"));
     assert_eq!(refusals.count(), 5, "{}", run.stderr);
 }
 
@@ -114,7 +118,12 @@ async fn devices_are_few_and_brought_ones_cannot_be_opened() {
             run.stdout, "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero \n4\nend\n",
             "{ids:?} {run:?}"
         );
-        assert_eq!(run.stderr.lines().filter(|l| l.contains("not permitted") || l.contains("ermission denied")).count(), 3, "{ids:?} {}", run.stderr);
+        assert_eq!(
+            run.stderr.lines().filter(|l| l.contains("not permitted") || l.contains("ermission denied")).count(),
+            3,
+            "{ids:?} {}",
+            run.stderr
+        );
     }
 }
 

@@ -46,7 +46,7 @@ async fn a_process_beside_the_first_is_confined_like_it() {
             assert_eq!(seen[set], "00000000a00425fb", "{set}");
         }
         assert!(run.stdout.ends_with("sleep 100 "), "it sees the container's processes: {run:?}");
-            assert_eq!(exec(&container, &line("ls /proc/self/fd")).await.stdout, "0\n1\n2\n3\n");
+        assert_eq!(exec(&container, &line("ls /proc/self/fd")).await.stdout, "0\n1\n2\n3\n");
         let run = exec(&container, &line("for n in user mnt pid net cgroup; do [ $(readlink /proc/1/ns/$n) = $(readlink /proc/self/ns/$n) ] || echo $n; done; cat /proc/self/cgroup > /c; cat /proc/1/cgroup | grep -v -F -f /c")).await;
         assert_eq!(run.stdout, "", "same namespaces, same cgroup: {run:?}");
         end(container).await;

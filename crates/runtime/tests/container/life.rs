@@ -51,7 +51,8 @@ async fn what_a_container_wrote_is_there_after_a_restart_and_the_image_is_untouc
 #[tokio::test]
 async fn containers_of_one_sandbox_start_at_once_and_share_its_network() {
     let world = World::new();
-    let containers: Vec<_> = (0..10).map(|_| world.shell("readlink /proc/self/ns/net /proc/self/ns/uts /proc/self/ns/ipc; hostname")).collect();
+    let containers: Vec<_> =
+        (0..10).map(|_| world.shell("readlink /proc/self/ns/net /proc/self/ns/uts /proc/self/ns/ipc; hostname")).collect();
     let runs = futures_join(containers.iter().map(|c| world.run(c))).await;
     assert!(runs.iter().all(|run| run.stdout == runs[0].stdout && run.stdout.ends_with("box\n")), "{runs:?}");
     let own = std::fs::read_link("/proc/self/ns/net").expect("a link");
@@ -63,7 +64,9 @@ async fn futures_join<F: std::future::Future>(futures: impl Iterator<Item = F>) 
     let mut futures: Vec<_> = futures.map(|f| (Box::pin(f), None)).collect();
     std::future::poll_fn(|context| {
         for (future, output) in &mut futures {
-            if output.is_none() && let std::task::Poll::Ready(value) = future.as_mut().poll(context) {
+            if output.is_none()
+                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
+            {
                 *output = Some(value);
             }
         }
@@ -103,7 +106,8 @@ async fn many_starts_leave_no_process_mount_cgroup_or_descriptor() {
     world.run_shell("true").await;
     let before = left_behind(&world);
     for _ in 0..10 {
-        let containers: Vec<_> = (0..6).map(|n| world.container(&format!("n{n}"), &["sh", "-c", "sleep 100 & echo done"])).collect();
+        let containers: Vec<_> =
+            (0..6).map(|n| world.container(&format!("n{n}"), &["sh", "-c", "sleep 100 & echo done"])).collect();
         let runs = futures_join(containers.iter().map(|c| world.run(c))).await;
         assert!(runs.iter().all(|run| run.stdout == "done\n"), "{runs:?}");
     }
@@ -117,8 +121,13 @@ fn left_behind(world: &World) -> [usize; 4] {
     let own = world.dir.to_str().expect("text");
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts").lines().filter(|l| l.contains(own)).count();
     let children = std::fs::read_dir("/proc/self/task").expect("threads").flatten();
-    let children = children.map(|t| std::fs::read_to_string(t.path().join("children")).unwrap_or_default().split_whitespace().count()).sum();
+    let children =
+        children.map(|t| std::fs::read_to_string(t.path().join("children")).unwrap_or_default().split_whitespace().count()).sum();
     let trees = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"].map(|tree| std::path::Path::new(tree).join(&world.sandbox().cgroup));
-    let groups = trees.iter().filter_map(|tree| std::fs::read_dir(tree).ok()).map(|dir| dir.flatten().filter(|e| e.path().is_dir()).count()).sum();
+    let groups = trees
+        .iter()
+        .filter_map(|tree| std::fs::read_dir(tree).ok())
+        .map(|dir| dir.flatten().filter(|e| e.path().is_dir()).count())
+        .sum();
     [children, count("/proc/self/fd"), mounts, groups]
 }

@@ -52,7 +52,8 @@ async fn resource_limits_are_set_and_clamped_to_the_host() {
 #[tokio::test]
 async fn shared_memory_has_the_size_asked_for() {
     let world = World::new();
-    let mut container = world.shell("df -k /dev/shm | tail -1 | tr -s ' '; dd if=/dev/zero of=/dev/shm/x bs=1M count=9 || echo full");
+    let mut container =
+        world.shell("df -k /dev/shm | tail -1 | tr -s ' '; dd if=/dev/zero of=/dev/shm/x bs=1M count=9 || echo full");
     container.shm_size = 8 << 20;
     let run = world.run(&container).await;
     assert!(run.stdout.contains(" 8192 ") && run.stdout.ends_with("full\n"), "{run:?}");

@@ -47,7 +47,11 @@ async fn a_link_planted_in_a_volume_does_not_lead_out_of_it() {
     let secret = world.dir.join("secret");
     fs::create_dir_all(&secret).expect("a directory");
     fs::write(secret.join("key"), "s3cret").expect("a file");
-    let mut planter = world.shell(&format!("ln -s {} /data/absolute; ln -s ../../../../../../../../{} /data/climbing; ln -s /proc/1/root /data/magic", secret.display(), secret.display()));
+    let mut planter = world.shell(&format!(
+        "ln -s {} /data/absolute; ln -s ../../../../../../../../{} /data/climbing; ln -s /proc/1/root /data/magic",
+        secret.display(),
+        secret.display()
+    ));
     planter.mounts = vec![volume(source.clone(), None, "/data", false)];
     world.run(&planter).await;
     for link in ["absolute", "climbing", "magic/etc", "absolute/new"] {
@@ -76,7 +80,8 @@ async fn a_sub_path_that_is_swapped_while_containers_start_never_leads_out() {
         move || {
             let (sub, bad) = (source.join("sub"), source.join("bad"));
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                rustix::fs::renameat_with(rustix::fs::CWD, &sub, rustix::fs::CWD, &bad, rustix::fs::RenameFlags::EXCHANGE).expect("a swap");
+                rustix::fs::renameat_with(rustix::fs::CWD, &sub, rustix::fs::CWD, &bad, rustix::fs::RenameFlags::EXCHANGE)
+                    .expect("a swap");
             }
         }
     });
@@ -120,7 +125,8 @@ async fn files_have_their_content_mode_and_owner_and_cannot_be_changed() {
 #[tokio::test]
 async fn a_temporary_directory_has_its_size_and_deeper_mounts_come_after_it() {
     let world = World::new();
-    let mut container = world.shell("cat /t/in/file; stat -c '%a %u' /t; dd if=/dev/zero of=/t/x bs=1k count=2000 2>/dev/null || echo full");
+    let mut container =
+        world.shell("cat /t/in/file; stat -c '%a %u' /t; dd if=/dev/zero of=/t/x bs=1k count=2000 2>/dev/null || echo full");
     container.mounts = vec![
         MountSpec::File { content: "deep\n".into(), mode: 0o644, path: "/t/in/file".into() },
         MountSpec::Tmpfs { path: "/t".into(), size: Some(1 << 20) },
@@ -142,7 +148,9 @@ async fn a_host_directory_is_mounted_as_it_is() {
 #[tokio::test]
 async fn names_and_hostname_of_the_sandbox_are_seen_inside() {
     let world = World::new();
-    let run = world.run_shell("hostname; cat /etc/hostname; grep web /etc/hosts; cat /etc/resolv.conf > /dev/null && echo readable").await;
+    let run = world
+        .run_shell("hostname; cat /etc/hostname; grep web /etc/hosts; cat /etc/resolv.conf > /dev/null && echo readable")
+        .await;
     assert!(run.stdout.starts_with("box\nbox\n127.0.0.1"), "{run:?}");
     assert!(run.stdout.ends_with("readable\n"), "{run:?}");
 }

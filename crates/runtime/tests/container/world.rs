@@ -152,7 +152,9 @@ fn busybox(image: &Path) {
     fs::create_dir_all(&bin).expect("a directory");
     fs::create_dir_all(image.join("etc")).expect("a directory");
     fs::create_dir_all(image.join("tmp")).expect("a directory");
-    fs::copy("/usr/bin/busybox", bin.join("busybox")).or_else(|_| fs::copy("/bin/busybox", bin.join("busybox"))).expect("apt-get install busybox-static");
+    fs::copy("/usr/bin/busybox", bin.join("busybox"))
+        .or_else(|_| fs::copy("/bin/busybox", bin.join("busybox")))
+        .expect("apt-get install busybox-static");
     for applet in APPLETS {
         std::os::unix::fs::symlink("busybox", bin.join(applet)).expect("a link");
     }

@@ -38,7 +38,11 @@ impl Drop for Group {
         assert!(!self.cgroup.exists());
         let parent = self.path.parent().expect("a parent");
         // Another test of this process may still use it; the last one removes it.
-        let _ = Cgroup::at(parent).map(|parent| if parent.pids().is_empty() { remove_if_childless(&parent) });
+        let _ = Cgroup::at(parent).map(|parent| {
+            if parent.pids().is_empty() {
+                remove_if_childless(&parent)
+            }
+        });
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use nix::{
-    sys::{signal::{Signal, kill}, wait::waitpid},
+    sys::{
+        signal::{Signal, kill},
+        wait::waitpid,
+    },
     unistd::{ForkResult, Pid, fork, getpid},
 };
 use pillion_runtime::{
@@ -63,9 +66,8 @@ fn a_listening_port_is_seen_with_the_container_and_process_that_hold_it() {
 
     let server = Server::start(&sandbox, &cgroups[1].1, 6379);
 
-    let (listening, found) = inside(&sandbox, move || {
-        (is_listening(6379).expect("looked"), listeners(&cgroups).expect("looked"))
-    });
+    let (listening, found) =
+        inside(&sandbox, move || (is_listening(6379).expect("looked"), listeners(&cgroups).expect("looked")));
     assert!(listening);
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].address, SocketAddr::from(([0, 0, 0, 0], 6379)));

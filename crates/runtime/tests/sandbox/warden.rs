@@ -8,7 +8,10 @@ use std::{
 };
 
 use nix::{
-    sys::{signal::{Signal, kill}, wait::waitpid},
+    sys::{
+        signal::{Signal, kill},
+        wait::waitpid,
+    },
     unistd::{ForkResult, Pid, fork},
 };
 use pillion_runtime::{cgroup::Cgroup, warden::spawn_warden};
@@ -120,7 +123,8 @@ fn signals_for_the_supervisors_group_do_not_end_the_warden() {
     let (cgroup, child) = group("signals");
     let supervisor = supervisor(&cgroup, Then::Live);
     let mut process = start_in(&child, "exec sleep 1000");
-    let ignoring = || fs::read_to_string(format!("/proc/{}/comm", supervisor.warden)).is_ok_and(|name| name.trim() == "pillion-warden");
+    let ignoring =
+        || fs::read_to_string(format!("/proc/{}/comm", supervisor.warden)).is_ok_and(|name| name.trim() == "pillion-warden");
     eventually("it has set itself up", ignoring);
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         kill(Pid::from_raw(supervisor.warden), signal).expect("sent");

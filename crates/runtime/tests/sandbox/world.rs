@@ -88,7 +88,8 @@ impl World {
         traces.extend(mounts.lines().filter(|line| line.contains(&below)).map(str::to_owned));
         let links = fs::read_dir("/sys/class/net").expect("links").flatten();
         traces.extend(links.map(|link| link.file_name().to_string_lossy().into_owned()).filter(|link| {
-            marks.contains(link) || fs::read_link(format!("/sys/class/net/{link}/master")).is_ok_and(|to| to.ends_with(&self.name))
+            marks.contains(link)
+                || fs::read_link(format!("/sys/class/net/{link}/master")).is_ok_and(|to| to.ends_with(&self.name))
         }));
         traces.extend(cgroup_dirs(&marks[1]));
         if network::has_rules(&self.name).expect("tables") {

@@ -96,7 +96,8 @@ async fn no_acknowledged_write_is_lost_and_none_is_half_there() {
         let secret = store.secret(&name(), "setting:A", last).await.expect("a secret");
         assert_eq!(secret, Some(format!("value {last}")));
         assert_eq!(store.secret(&name(), "setting:A", last + 1).await.expect("no secret"), None);
-        let intact: String = crate::raw(directory.path()).query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a check");
+        let intact: String =
+            crate::raw(directory.path()).query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a check");
         assert_eq!(intact, "ok");
     }
 }

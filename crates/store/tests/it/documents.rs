@@ -8,7 +8,16 @@ use crate::{app, name, raw};
 
 fn event(text: &str, source: Option<u64>) -> NewEvent {
     let instance = Some("shop-1-abcdef".parse().expect("an id"));
-    NewEvent { at_ms: 1, app: name(), revision: Some(1), instance, container: None, kind: "started".into(), text: text.into(), source }
+    NewEvent {
+        at_ms: 1,
+        app: name(),
+        revision: Some(1),
+        instance,
+        container: None,
+        kind: "started".into(),
+        text: text.into(),
+        source,
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ pub fn name() -> AppName {
 }
 
 pub fn app() -> App {
-    serde_json::from_value(serde_json::json!({ "name": "shop", "containers": { "web": { "main": true, "image": "web:1" } } })).expect("an app")
+    serde_json::from_value(serde_json::json!({ "name": "shop", "containers": { "web": { "main": true, "image": "web:1" } } }))
+        .expect("an app")
 }
 
 pub fn raw(root: &Path) -> rusqlite::Connection {

@@ -8,7 +8,8 @@ use crate::{name, raw};
 
 async fn with_two_secrets(root: &std::path::Path) -> Store {
     let store = Store::open(root).expect("the store opens");
-    let batch = Batch::new().secret(&name(), "setting:A", 1, "the-first-secret").secret(&name(), "setting:B", 1, "the-second-secret");
+    let batch =
+        Batch::new().secret(&name(), "setting:A", 1, "the-first-secret").secret(&name(), "setting:B", 1, "the-second-secret");
     store.commit(batch).await.expect("it is written");
     store
 }
@@ -22,7 +23,11 @@ async fn a_secret_is_not_in_any_file() {
         let path = entry.expect("an entry").path();
         if path.is_file() {
             let bytes = fs::read(&path).expect("it is readable");
-            assert!(!bytes.windows(10).any(|window| window == b"-secret-se" || window == b"the-first-"), "{} holds the secret", path.display());
+            assert!(
+                !bytes.windows(10).any(|window| window == b"-secret-se" || window == b"the-first-"),
+                "{} holds the secret",
+                path.display()
+            );
         }
     }
 }
@@ -35,7 +40,10 @@ async fn a_ciphertext_that_was_changed_is_refused() {
         let changed = raw(directory.path());
         let flip = format!("UPDATE secrets SET {column} = CAST(X'00' || substr({column}, 2) AS BLOB) WHERE name = 'setting:A'");
         changed.execute(&flip, []).expect("it is changed");
-        assert!(matches!(store.secret(&name(), "setting:A", 1).await, Err(StoreError::Secret { .. })), "a changed {column} was taken");
+        assert!(
+            matches!(store.secret(&name(), "setting:A", 1).await, Err(StoreError::Secret { .. })),
+            "a changed {column} was taken"
+        );
     }
 }
 

@@ -110,8 +110,7 @@ impl World {
     }
 
     fn step(&mut self, input: Input) {
-        let before: BTreeMap<String, ContainerPhase> =
-            self.machine.containers().into_iter().map(|c| (c.name, c.phase)).collect();
+        let before: BTreeMap<String, ContainerPhase> = self.machine.containers().into_iter().map(|c| (c.name, c.phase)).collect();
         let asked = matches!(input, Input::Restart { .. } | Input::StartContainer { .. } | Input::Update { .. });
         let Ok(commands) = self.machine.step(input, self.now, 7) else { return };
         for command in commands {
@@ -199,7 +198,8 @@ impl World {
             Move::Fail(which) => {
                 if let Some((of, gate)) = pick(&self.probes, which) {
                     self.probes.retain(|probe| *probe != (of, gate));
-                    let fault = Fault::ProbeSlow { probe: pillion_fault::ProbeKind::Readiness, target: "x".into(), timeout_ms: 1 };
+                    let fault =
+                        Fault::ProbeSlow { probe: pillion_fault::ProbeKind::Readiness, target: "x".into(), timeout_ms: 1 };
                     self.step(Input::Probed { of, gate, result: Err(fault) });
                 } else if let Some(of) = self.staged(&[Stage::Creating, Stage::Starting], which) {
                     self.close(of);

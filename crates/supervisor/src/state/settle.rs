@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use pillion_fault::Fault;
 
-use super::{Command, Container, DEPENDENCY_PATIENCE, Effects, Incarnation, Instance, Intent, Life, Ms, Phase, Prepared, Recycle, Wish};
+use super::{
+    Command, Container, DEPENDENCY_PATIENCE, Effects, Incarnation, Instance, Intent, Life, Ms, Phase, Prepared, Recycle, Wish,
+};
 use crate::{
     spec::{Condition, ContainerSpec},
     status::EventKind,

@@ -138,7 +138,11 @@ impl Process for Fake {
 }
 
 /// Runs an instance on a script until its phase fits, then stops it; returns what was said and the events until then.
-fn play(script: Script, containers: Vec<ContainerSpec>, fits: fn(&InstancePhase) -> bool) -> (Rc<Script>, Vec<EventKind>, Duration) {
+fn play(
+    script: Script,
+    containers: Vec<ContainerSpec>,
+    fits: fn(&InstancePhase) -> bool,
+) -> (Rc<Script>, Vec<EventKind>, Duration) {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(dir.path().join("logs")).expect("a directory");
     let script = Rc::new(script);
@@ -148,7 +152,12 @@ fn play(script: Script, containers: Vec<ContainerSpec>, fits: fn(&InstancePhase)
     (script, events, took)
 }
 
-async fn lead(dir: &Path, script: Rc<Script>, containers: Vec<ContainerSpec>, fits: fn(&InstancePhase) -> bool) -> (Vec<EventKind>, Duration) {
+async fn lead(
+    dir: &Path,
+    script: Rc<Script>,
+    containers: Vec<ContainerSpec>,
+    fits: fn(&InstancePhase) -> bool,
+) -> (Vec<EventKind>, Duration) {
     let begun = Instant::now();
     let (supervisor, shared, asks) =
         Supervisor::new(dir.into(), instance(dir, containers), Rc::new(Scripted(script))).expect("a valid spec");
@@ -202,7 +211,8 @@ fn a_main_that_always_dies_is_given_up_after_rising_pauses() {
     let script = Script { dying: vec![("web", Duration::ZERO)], ..Script::default() };
     let (script, events, took) = play(script, vec![main_container("web")], failed);
     assert_eq!(script.creates.get(), GIVE_UP_AFTER);
-    let pauses: Vec<u64> = events.iter().filter_map(|e| if let EventKind::Restarting { in_ms, .. } = e { Some(*in_ms) } else { None }).collect();
+    let pauses: Vec<u64> =
+        events.iter().filter_map(|e| if let EventKind::Restarting { in_ms, .. } = e { Some(*in_ms) } else { None }).collect();
     assert!(pauses.windows(2).all(|pair| pair[0] < pair[1]), "{pauses:?}");
     assert!((Duration::from_secs(3)..Duration::from_secs(6)).contains(&took), "{took:?}");
 }

@@ -9,7 +9,13 @@ use pillion_supervisor::{ClientError, ExecInput, ExecOutput, ExecSession};
 use crate::world::{PATIENCE, World, web};
 
 fn line(line: &str) -> ExecSpec {
-    ExecSpec { argv: vec!["sh".into(), "-c".into(), line.into()], env: vec!["COLOUR=blue".into()], cwd: None, user: None, terminal: false }
+    ExecSpec {
+        argv: vec!["sh".into(), "-c".into(), line.into()],
+        env: vec!["COLOUR=blue".into()],
+        cwd: None,
+        user: None,
+        terminal: false,
+    }
 }
 
 /// Reads until the exit.

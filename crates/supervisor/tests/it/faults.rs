@@ -29,7 +29,10 @@ async fn a_main_that_exits_at_once_is_given_up_with_its_exit_code() {
         let world = World::started(vec![main_that(&format!("exit {code}"))]);
         let (status, _) = world.until(|s| matches!(s.phase, InstancePhase::Failed { .. })).await;
         let InstancePhase::Failed { diagnosis } = &status.phase else { unreachable!() };
-        assert!(matches!(&diagnosis.fault, Fault::Exited { exit: Exit::Code { code: found }, .. } if *found == code), "{diagnosis:?}");
+        assert!(
+            matches!(&diagnosis.fault, Fault::Exited { exit: Exit::Code { code: found }, .. } if *found == code),
+            "{diagnosis:?}"
+        );
         assert_eq!(diagnosis.container.as_deref(), Some("web"));
         world.stop().await;
     }
@@ -43,7 +46,9 @@ async fn a_command_that_is_missing_fails_at_once() {
     let (status, _) = world.until(|s| matches!(s.phase, InstancePhase::Failed { .. })).await;
     assert_eq!(container(&status, "web").restarts, 0);
     assert_eq!(container(&status, "web").phase, ContainerPhase::Failed);
-    assert!(matches!(&container(&status, "web").diagnosis.as_ref().expect("one").fault, Fault::CommandMissing { command, .. } if command == "/bin/nonesuch"));
+    assert!(
+        matches!(&container(&status, "web").diagnosis.as_ref().expect("one").fault, Fault::CommandMissing { command, .. } if command == "/bin/nonesuch")
+    );
     world.stop().await;
 }
 
@@ -111,9 +116,13 @@ async fn a_volume_over_the_program_is_named() {
     let volume = tempfile::tempdir_in("/run").expect("a directory");
     let mut main = web(8080);
     main.run.argv = vec!["/bin/httpd".into(), "-f".into()];
-    main.run.mounts = vec![MountSpec::Volume { source: volume.path().into(), sub_path: None, path: "/bin".into(), read_only: false }];
+    main.run.mounts =
+        vec![MountSpec::Volume { source: volume.path().into(), sub_path: None, path: "/bin".into(), read_only: false }];
     let fault = cause(vec![main], "web", |_| true).await;
-    assert!(matches!(&fault, Fault::VolumeHidesFiles { path, mount, .. } if path == "/bin/httpd" && mount == "/bin"), "{fault:?}");
+    assert!(
+        matches!(&fault, Fault::VolumeHidesFiles { path, mount, .. } if path == "/bin/httpd" && mount == "/bin"),
+        "{fault:?}"
+    );
 }
 
 #[tokio::test]
@@ -124,7 +133,9 @@ async fn an_essential_sidecars_end_is_the_instances_end() {
     world.until_ready().await;
     world.exec("vital", "touch /die").await;
     let (status, _) = world
-        .until(|s| matches!(s.phase, InstancePhase::Failed { .. }) && matches!(container(s, "web").phase, ContainerPhase::Stopped))
+        .until(|s| {
+            matches!(s.phase, InstancePhase::Failed { .. }) && matches!(container(s, "web").phase, ContainerPhase::Stopped)
+        })
         .await;
     let InstancePhase::Failed { diagnosis } = &status.phase else { unreachable!() };
     assert_eq!(diagnosis.container.as_deref(), Some("vital"));

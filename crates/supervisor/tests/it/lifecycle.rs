@@ -8,7 +8,11 @@ use pillion_supervisor::{
 
 use crate::world::{World, container, pid, shell, waiting, web};
 
-fn at<'a>(events: &'a [pillion_supervisor::status::Event], name: &str, what: impl Fn(&EventKind) -> bool) -> &'a pillion_supervisor::status::Event {
+fn at<'a>(
+    events: &'a [pillion_supervisor::status::Event],
+    name: &str,
+    what: impl Fn(&EventKind) -> bool,
+) -> &'a pillion_supervisor::status::Event {
     events.iter().find(|e| e.container.as_deref() == Some(name) && what(&e.what)).expect("such an event")
 }
 
@@ -90,7 +94,12 @@ async fn a_killed_sidecar_comes_back_alone() {
         rustix::process::Signal::KILL,
     )
     .expect("killed");
-    let (after, _) = world.until(|s| container(s, "side").restarts == 1 && matches!(container(s, "side").phase, ContainerPhase::Running { ready: true, .. })).await;
+    let (after, _) = world
+        .until(|s| {
+            container(s, "side").restarts == 1
+                && matches!(container(s, "side").phase, ContainerPhase::Running { ready: true, .. })
+        })
+        .await;
     assert_eq!(pid(&after, "web"), pid(&before, "web"));
     assert_eq!(after.phase, InstancePhase::Ready);
     assert_eq!(container(&after, "side").last_exit, Some(pillion_fault::Exit::Signal { signal: 9, core: false }));

@@ -62,7 +62,10 @@ async fn files_are_bounded_in_size_and_count_and_the_newest_lines_stay() {
     let numbers: Vec<u32> = lines.iter().map(|l| String::from_utf8_lossy(&l.text).parse().expect("a number")).collect();
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "a gap");
     let last = logs::read(&world.spec.log_dir, "talk", None, Some(3)).expect("a log");
-    assert_eq!(last.iter().map(|l| String::from_utf8_lossy(&l.text).into_owned()).collect::<Vec<_>>(), ["19998", "19999", "20000"]);
+    assert_eq!(
+        last.iter().map(|l| String::from_utf8_lossy(&l.text).into_owned()).collect::<Vec<_>>(),
+        ["19998", "19999", "20000"]
+    );
     world.stop().await;
 }
 

@@ -24,7 +24,9 @@ async fn only_what_changed_is_replaced_and_names_follow() {
         serde_json::from_slice(&std::fs::read(world.dir.join(pillion_supervisor::SPEC_FILE)).expect("a spec")).expect("JSON");
     assert_eq!(on_disk, world.spec);
     let ready = |s: &pillion_supervisor::status::InstanceStatus, name: &str| matches!(s.containers.iter().find(|c| c.name == name), Some(c) if matches!(c.phase, ContainerPhase::Running { ready: true, .. }));
-    let (after, events) = world.until(|s| s.containers.len() == 3 && ready(s, "added") && ready(s, "cache") && pid(s, "cache") != pid(&before, "cache")).await;
+    let (after, events) = world
+        .until(|s| s.containers.len() == 3 && ready(s, "added") && ready(s, "cache") && pid(s, "cache") != pid(&before, "cache"))
+        .await;
     assert_eq!(after.generation, 2);
     assert_eq!(after.phase, InstancePhase::Ready);
     assert_eq!(pid(&after, "web"), pid(&before, "web"));
@@ -78,6 +80,9 @@ async fn requests_that_cannot_be_are_refused_with_the_reason() {
     world.spec.generation = 2;
     world.spec.containers[0].main = false;
     let mainless = Request::Update { spec: Box::new(world.spec.clone()) };
-    assert_eq!(refusal(world.client().await, mainless).await, "the spec cannot be run: an instance needs exactly one main container, this one has 0");
+    assert_eq!(
+        refusal(world.client().await, mainless).await,
+        "the spec cannot be run: an instance needs exactly one main container, this one has 0"
+    );
     world.stop().await;
 }

@@ -246,7 +246,10 @@ fn busybox(image: &Path) {
         fs::create_dir_all(image.join(dir)).expect("a directory");
     }
     fs::copy("/usr/bin/busybox", bin.join("busybox")).expect("busybox (apt-get install busybox-static)");
-    for name in ["sh", "cat", "ls", "echo", "sleep", "true", "false", "httpd", "nc", "dd", "head", "tr", "wc", "stty", "seq", "mkdir", "touch", "grep", "yes", "tail", "rm", "id", "kill", "readlink", "printf"] {
+    for name in [
+        "sh", "cat", "ls", "echo", "sleep", "true", "false", "httpd", "nc", "dd", "head", "tr", "wc", "stty", "seq", "mkdir",
+        "touch", "grep", "yes", "tail", "rm", "id", "kill", "readlink", "printf",
+    ] {
         std::os::unix::fs::symlink("busybox", bin.join(name)).expect("a link");
     }
 }

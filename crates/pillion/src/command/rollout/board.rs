@@ -13,9 +13,15 @@ use crate::{output, paint::Paint};
 
 /// Shows progress on stderr.
 pub enum Board {
-    Bars { all: MultiProgress, bars: BTreeMap<String, ProgressBar>, paint: Paint },
+    Bars {
+        all: MultiProgress,
+        bars: BTreeMap<String, ProgressBar>,
+        paint: Paint,
+    },
     /// What was last said of each container, so that nothing is said twice.
-    Lines { said: BTreeMap<String, String> },
+    Lines {
+        said: BTreeMap<String, String>,
+    },
 }
 
 impl Board {

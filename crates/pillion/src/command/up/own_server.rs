@@ -92,8 +92,10 @@ async fn start(context: &Context, detach: bool) -> Result<OwnServer, Complaint> 
         let mut stdout = BufReader::new(stdout);
         match tokio::time::timeout(SERVER_START, stdout.read_line(&mut said)).await {
             Ok(read) => drop(read.map_err(|e| failed(&e))?),
-            Err(_) => return Err(Complaint::new(format!("the server did not answer within {} s", SERVER_START.as_secs()))
-                .hint(format!("its log is {}", log_path.display()))),
+            Err(_) => {
+                return Err(Complaint::new(format!("the server did not answer within {} s", SERVER_START.as_secs()))
+                    .hint(format!("its log is {}", log_path.display())));
+            }
         }
     }
     if said.trim_end() != serve::READY {

@@ -81,10 +81,8 @@ impl Sockets {
 
     pub fn all(&self) -> Vec<(ListenerSpec, BorrowedFd<'_>)> {
         let shared = self.shared.iter().map(|(&address, socket)| (ListenerSpec { address, app: None }, socket.as_fd()));
-        let apps = self
-            .apps
-            .iter()
-            .map(|(&address, (app, socket))| (ListenerSpec { address, app: Some(app.clone()) }, socket.as_fd()));
+        let apps =
+            self.apps.iter().map(|(&address, (app, socket))| (ListenerSpec { address, app: Some(app.clone()) }, socket.as_fd()));
         shared.chain(apps).collect()
     }
 

@@ -1,0 +1,91 @@
+//! The peer: podman with storage and settings of its own, away from whatever podman the machine has.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::pod::Images;
+use crate::run::{Outcome, output};
+
+/// The bridge of podman's default network.
+const BRIDGE: &str = "/sys/class/net/cni-podman0";
+/// Where a pod that nginx proxies to is found.
+pub const ADDRESS: &str = "10.88.0.77";
+
+/// Podman; when dropped its pods, mounts and files are removed.
+pub struct Podman {
+    dir: tempfile::TempDir,
+    /// The bridge was not there before.
+    makes_bridge: bool,
+}
+
+impl Podman {
+    /// Sets it up and pulls the images.
+    ///
+    /// # Errors
+    /// Podman refuses.
+    pub fn with(images: &Images) -> Outcome<Podman> {
+        let dir = tempfile::Builder::new().prefix("bench-podman-").tempdir().map_err(|error| error.to_string())?;
+        let pause = images.all().next().unwrap_or_default();
+        let conf = format!(
+            "[containers]\ndefault_ulimits = []\n[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n\
+             infra_image = \"{pause}\"\ninfra_command = \"/bin/puppet sleep\"\n"
+        );
+        fs::write(dir.path().join("containers.conf"), conf).map_err(|error| error.to_string())?;
+        let podman = Podman { dir, makes_bridge: !Path::new(BRIDGE).exists() };
+        for image in images.all() {
+            output(podman.command().args(["pull", "--quiet", "--tls-verify=false", image]))?;
+        }
+        Ok(podman)
+    }
+
+    /// Returns a command line up to podman's own arguments.
+    pub fn command(&self) -> Command {
+        let path = |name: &str| self.dir.path().join(name);
+        let mut command = Command::new("podman");
+        command.env("CONTAINERS_CONF", path("containers.conf"));
+        for (option, place) in [("--root", "root"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
+            command.arg(option).arg(path(place));
+        }
+        command.args(["--storage-driver", "overlay", "--cgroup-manager", "cgroupfs", "--runtime", "runc", "--log-level", "error"]);
+        command
+    }
+
+    /// Writes a pod's file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn file(&self, pod: &str) -> Outcome<PathBuf> {
+        let path = self.dir.path().join("pod.yaml");
+        fs::write(&path, pod).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Removes all pods.
+    ///
+    /// # Errors
+    /// Podman refuses.
+    pub fn clear(&self) -> Outcome {
+        output(self.command().args(["pod", "rm", "--force", "--all", "--time", "0"])).map(drop)
+    }
+
+    /// Returns the process ids of the helpers that podman left running for its containers.
+    pub fn helpers(&self) -> Vec<u32> {
+        super::footprint::processes(|words| words.first().is_some_and(|program| program.ends_with("conmon")) && words.iter().any(|word| Path::new(word).starts_with(self.dir.path())))
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        if let Err(reason) = self.clear() {
+            eprintln!("bench: podman's pods are not removed: {reason}");
+        }
+        let overlay = self.dir.path().join("root/overlay");
+        let _ = Command::new("umount").arg("--lazy").arg(overlay).output();
+        if self.makes_bridge {
+            let _ = Command::new("ip").args(["link", "delete", "cni-podman0"]).output();
+        }
+    }
+}
