@@ -18,7 +18,8 @@ impl Dice {
     /// Takes the seed from `PILLION_SEED` or the clock, and says it, so that a failure can be repeated.
     pub fn seeded(test: &str) -> Dice {
         let given = std::env::var("PILLION_SEED").ok().and_then(|text| text.parse().ok());
-        let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |since| since.subsec_nanos().into());
+        let clock =
+            || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |since| since.subsec_nanos().into());
         let seed = given.unwrap_or_else(clock);
         eprintln!("{test}: PILLION_SEED={seed}");
         Dice { state: seed }
@@ -71,7 +72,8 @@ pub fn processes(copy: &Copy) -> Vec<Process> {
     let runs = run.join("i");
     let group = copy.cgroup_name();
     let all: BTreeMap<i32, Seen> = pids().filter_map(|pid| Some((pid, Seen::of(pid)?))).collect();
-    let mut found: Vec<Process> = all.iter().filter_map(|(pid, seen)| Some(classify(&all, *pid, seen, copy, &run, &runs, group.as_deref())?)).collect();
+    let mut found: Vec<Process> =
+        all.iter().filter_map(|(pid, seen)| Some(classify(&all, *pid, seen, copy, &run, &runs, group.as_deref())?)).collect();
     found.sort();
     found
 }
@@ -100,7 +102,9 @@ pub fn kill_next_helper(supervisors: impl Fn() -> Vec<i32>, within: Duration, mu
         for parent in supervisors() {
             let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
             for pid in children.split_whitespace().filter_map(|word| word.parse().ok()) {
-                let Some(process) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { continue };
+                let Some(process) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
+                    continue;
+                };
                 let words = words(pid);
                 if words.get(1).is_none_or(|verb| verb != "__runtime") {
                     continue;
@@ -142,9 +146,18 @@ impl Seen {
     }
 }
 
-fn classify(all: &BTreeMap<i32, Seen>, pid: i32, seen: &Seen, copy: &Copy, run: &Path, runs: &Path, group: Option<&str>) -> Option<Process> {
+fn classify(
+    all: &BTreeMap<i32, Seen>,
+    pid: i32,
+    seen: &Seen,
+    copy: &Copy,
+    run: &Path,
+    runs: &Path,
+    group: Option<&str>,
+) -> Option<Process> {
     let verb = seen.words.get(1).map(String::as_str).unwrap_or_default();
-    let named = || seen.words.iter().find_map(|word| Some(Path::new(word).strip_prefix(runs).ok()?.to_string_lossy().into_owned()));
+    let named =
+        || seen.words.iter().find_map(|word| Some(Path::new(word).strip_prefix(runs).ok()?.to_string_lossy().into_owned()));
     let (role, instance) = match verb {
         "serve" => (environment_names(pid, copy.root()).then_some(Role::Server)?, None),
         "gateway" => (seen.words.iter().any(|word| Path::new(word).starts_with(run)).then_some(Role::Gateway)?, None),
@@ -154,7 +167,10 @@ fn classify(all: &BTreeMap<i32, Seen>, pid: i32, seen: &Seen, copy: &Copy, run: 
         }
         "__runtime" => {
             let parent = all.get(&seen.parent)?;
-            let instance = parent.words.iter().find_map(|word| Some(Path::new(word).strip_prefix(runs).ok()?.to_string_lossy().into_owned()))?;
+            let instance = parent
+                .words
+                .iter()
+                .find_map(|word| Some(Path::new(word).strip_prefix(runs).ok()?.to_string_lossy().into_owned()))?;
             (Role::Helper, Some(instance))
         }
         _ => {

@@ -34,8 +34,15 @@ impl Leftovers {
     pub fn of(copy: &Copy) -> Leftovers {
         let run = copy.run_dir();
         let mut found = Leftovers {
-            processes: chaos::processes(copy).into_iter().map(|p| format!("{:?} {} {}", p.role, p.pid, p.instance.unwrap_or_default())).collect(),
-            mounts: mounts().into_iter().filter(|at| at.starts_with(&run) || at.starts_with(copy.root())).map(|at| at.display().to_string()).collect(),
+            processes: chaos::processes(copy)
+                .into_iter()
+                .map(|p| format!("{:?} {} {}", p.role, p.pid, p.instance.unwrap_or_default()))
+                .collect(),
+            mounts: mounts()
+                .into_iter()
+                .filter(|at| at.starts_with(&run) || at.starts_with(copy.root()))
+                .map(|at| at.display().to_string())
+                .collect(),
             ids: ids(copy),
             ..Leftovers::default()
         };
@@ -126,7 +133,9 @@ fn cgroups(name: &str) -> BTreeSet<String> {
 
 /// A copy's group may lie below the group that its server was started in, so the search goes a few levels down.
 fn groups_below(dir: &Path, name: &str, depth: usize, found: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+    for entry in
+        fs::read_dir(dir).into_iter().flatten().flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+    {
         if entry.file_name() == name {
             found.insert(entry.path().display().to_string());
             directories(&entry.path(), found);
@@ -137,7 +146,9 @@ fn groups_below(dir: &Path, name: &str, depth: usize, found: &mut BTreeSet<Strin
 }
 
 fn directories(dir: &Path, found: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+    for entry in
+        fs::read_dir(dir).into_iter().flatten().flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+    {
         found.insert(entry.path().display().to_string());
         directories(&entry.path(), found);
     }

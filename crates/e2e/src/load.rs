@@ -21,7 +21,8 @@ pub struct Load {
 impl Load {
     /// Begins; every request is a connection of its own.
     pub fn on(url: &str) -> Load {
-        let (stop, made, failures) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<Mutex<Vec<String>>>::default());
+        let (stop, made, failures) =
+            (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<Mutex<Vec<String>>>::default());
         let (stops, counts, fails, url) = (stop.clone(), made.clone(), failures.clone(), url.to_owned());
         let thread = thread::spawn(move || {
             while !stops.load(Ordering::Relaxed) {
@@ -39,7 +40,9 @@ impl Load {
     /// Waits until `more` further requests are over, whatever became of them.
     pub fn goes_on(&self, more: u64) {
         let from = self.made.load(Ordering::Relaxed);
-        until("the load goes on", std::time::Duration::from_secs(70), || (self.made.load(Ordering::Relaxed) >= from + more).then_some(()));
+        until("the load goes on", std::time::Duration::from_secs(70), || {
+            (self.made.load(Ordering::Relaxed) >= from + more).then_some(())
+        });
     }
 
     /// Takes the failures so far, each as what was seen.
