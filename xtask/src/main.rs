@@ -5,6 +5,7 @@ mod licences;
 mod packages;
 mod run;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 

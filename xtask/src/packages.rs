@@ -25,6 +25,12 @@ pub const EVERYTHING: &[Need] = &[
     Need { shows: "/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0", package: "libpython3.11" },
 ];
 
+/// Packages of the emulated machine, beside [`EVERYTHING`].
+pub const EMULATION: &[Need] = &[
+    Need { shows: "/usr/bin/qemu-system-x86_64", package: "qemu-system-x86" },
+    Need { shows: "/usr/sbin/mkfs.ext4", package: "e2fsprogs" },
+];
+
 /// The version that was tried; it is a pre-release, so nothing newer is taken by itself.
 const ROTEL: &str = "rotel==0.0.1a15";
 
@@ -86,7 +92,7 @@ fn install_rotel() -> Outcome {
     if Part::Rotel.path().exists() { Ok(()) } else { Err(format!("{ROTEL} holds no {}", Part::Rotel.path().display())) }
 }
 
-fn write_executable(path: &Path, text: &str) -> Outcome {
+pub fn write_executable(path: &Path, text: &str) -> Outcome {
     use std::os::unix::fs::PermissionsExt;
     fs::write(path, text)
         .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::{
     licences, packages,
     run::{Outcome, cargo, output, run},
+    vm,
 };
 
 /// Check licences, then run every test.
@@ -12,10 +13,16 @@ use crate::{
 pub struct Test {
     /// Only tests whose name holds this
     filter: Option<String>,
+    /// Test runtime, supervisor and a smoke of the whole in emulated machines instead, on other kernels and cgroup v2
+    #[arg(long)]
+    vm: bool,
 }
 
 impl Test {
     pub fn run(self) -> Outcome {
+        if self.vm {
+            return vm::test(self.filter.as_deref());
+        }
         packages::install(packages::EVERYTHING)?;
         licences::check()?;
         // The end-to-end tests drive the programs, which the test runner does not build by itself.

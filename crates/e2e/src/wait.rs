@@ -5,12 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How many times longer than usual to wait: on an emulated machine everything takes longer.
+const PATIENCE: &str = "PILLION_TEST_PATIENCE";
+
 /// Looks until `look` gives something.
 ///
 /// # Panics
-/// After `within`, saying what was awaited.
+/// After `within`, or as many times that as `PILLION_TEST_PATIENCE` says, saying what was awaited.
 pub fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
+    let within = within * std::env::var(PATIENCE).ok().and_then(|times| times.parse().ok()).unwrap_or(1);
     let mut pause = Duration::from_millis(2);
     loop {
         if let Some(found) = look() {
