@@ -295,8 +295,14 @@ fn settled(
     if !proven(one, only) {
         return false;
     }
-    let probed =
-        |container: &Container| container.main || container.run_once || container.probe.is_some() || container.startup.is_some();
+    // A declared port is a proof too: such a container is not ready before it listens there.
+    let probed = |container: &Container| {
+        container.main
+            || container.run_once
+            || container.port.is_some()
+            || container.probe.is_some()
+            || container.startup.is_some()
+    };
     let definition = desired.definitions.get(&revision);
     let all_probed = definition.is_some_and(|app| {
         app.containers

@@ -1,6 +1,6 @@
 //! An app's status as text: the app, its instances, their containers, then what is wrong and how to put it right.
 
-use pillion_api::wire::{InstanceView, StatusAnswer};
+use pillion_api::wire::{AppState, InstanceView, StatusAnswer};
 use pillion_fault::{Called, Diagnosis};
 use pillion_model::{ContainerPhase, ContainerStatus, InstancePhase};
 
@@ -12,10 +12,19 @@ use crate::{
 /// Writes a status for people; `now_ms` is the time, in milliseconds since the epoch.
 pub fn text(answer: &StatusAnswer, paint: Paint, now_ms: u64) -> String {
     let status = &answer.status;
+    let target = match status.state {
+        AppState::Starting | AppState::Updating => format!("revision {} on its way", status.target),
+        AppState::Running
+        | AppState::Degraded
+        | AppState::Failed
+        | AppState::Stopping
+        | AppState::Stopped
+        | AppState::Deleting => format!("revision {} did not become ready", status.target),
+    };
     let revision = match status.current {
         Some(current) if current == status.target => format!("revision {current}"),
-        Some(current) => format!("revision {current}, revision {} on its way", status.target),
-        None => format!("revision {} on its way", status.target),
+        Some(current) => format!("revision {current}, {target}"),
+        None => target,
     };
     let mut text = format!(
         "{}  {}  {} of {} instances ready  {revision}\n",
