@@ -63,7 +63,7 @@ impl Control {
     }
 
     pub(crate) async fn until_nothing_runs(&self, app: &AppName) -> Result<(), ControlError> {
-        let within = self.shared.settings.drain_within + STOP_WITHIN;
+        let within = self.shared.settings().drain_within + STOP_WITHIN;
         let mut facts = self.shared.engine.observe();
         let nothing = facts.wait_for(|observed| observed.complete && observed.instances.values().all(|one| one.app != *app));
         match tokio::time::timeout(within, nothing).await {

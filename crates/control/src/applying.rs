@@ -69,7 +69,7 @@ async fn attempt(
     let invalid = |problems| ControlError::Invalid { app: app.clone(), problems };
     keep_secrets(&mut wanted, plain.as_ref()).map_err(invalid)?;
     validate(&wanted).map_err(invalid)?;
-    let max = shared.settings.max_instances;
+    let max = shared.settings().max_instances;
     if wanted.scale > max {
         return Err(ControlError::ScaleOutOfRange { asked: wanted.scale, max });
     }
@@ -237,7 +237,7 @@ fn preview(new: bool, base: Option<&App>, wanted: &App, running: u32, count: u32
 async fn free_port(shared: &Shared, app: &AppName) -> Result<u16, ControlError> {
     let taken: Vec<u16> =
         shared.store.documents::<Record>(Kind::App).await?.into_iter().map(|document| document.body.port).collect();
-    let ports = &shared.settings.app_ports;
+    let ports = shared.settings().app_ports;
     let exhausted = ControlError::PortsExhausted { app: app.clone(), first: *ports.start(), last: *ports.end() };
     ports.clone().find(|port| !taken.contains(port)).ok_or(exhausted)
 }

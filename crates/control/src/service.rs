@@ -86,7 +86,7 @@ impl Control {
             store,
             engine,
             drainer,
-            settings,
+            settings: std::sync::Mutex::new(settings),
             routes: watch::Sender::default(),
             pulls: watch::Sender::default(),
             draining: watch::Sender::default(),
@@ -94,6 +94,12 @@ impl Control {
             began: std::time::Instant::now(),
         });
         Ok((Control { shared: shared.clone() }, Reconciler::new(shared)))
+    }
+
+    /// Makes changed settings hold from now on; the ports stay as they were at the start.
+    pub fn tune(&self, max_instances: u32, drain_within: Duration) {
+        let mut settings = self.shared.settings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (settings.max_instances, settings.drain_within) = (max_instances, drain_within);
     }
 
     /// Asks an app to be as `definition` says; creates it if there is none of that name. Returns once it is stored: progress
@@ -142,6 +148,11 @@ impl Control {
         viewing::document(&self.shared, app, &document).await
     }
 
+    /// Has the engine look again at what an app's instances use and listen on; for a status that a person asked for.
+    pub async fn refresh(&self, app: &AppName) {
+        self.shared.engine.refresh(app).await;
+    }
+
     pub async fn status(&self, app: &AppName) -> Result<AppStatus, ControlError> {
         let document = self.record(app).await?;
         viewing::status(&self.shared, app, &document).await
@@ -153,7 +164,7 @@ impl Control {
     /// # Errors
     /// `ScaleOutOfRange`, `AppNotFound`, `BeingDeleted`.
     pub async fn scale(&self, app: &AppName, instances: u32) -> Result<Etag, ControlError> {
-        let max = self.shared.settings.max_instances;
+        let max = self.shared.settings().max_instances;
         if !(1..=max).contains(&instances) {
             return Err(ControlError::ScaleOutOfRange { asked: instances, max });
         }
@@ -207,7 +218,7 @@ impl Control {
             Some(event(app, record.current, "deleteRequested", "deletion was requested".into()))
         })
         .await?;
-        let within = self.shared.settings.drain_within + STOP_WITHIN;
+        let within = self.shared.settings().drain_within + STOP_WITHIN;
         let gone = async {
             while self.shared.store.document::<Record>(Kind::App, app.as_str()).await?.is_some() {
                 if changes.changed().await.is_err() {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -21,7 +21,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) drainer: Arc<dyn Drainer>,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Mutex<Settings>,
     pub(crate) routes: watch::Sender<Arc<Routes>>,
     pub(crate) pulls: watch::Sender<PullProgress>,
     /// Instances that drain, for `status`.
@@ -32,6 +32,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Milliseconds of a monotonic clock.
     pub(crate) fn now(&self) -> u64 {
         self.began.elapsed().as_millis() as u64

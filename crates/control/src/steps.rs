@@ -89,7 +89,7 @@ pub(crate) async fn update(
 /// Waits until requests under way are done, or for as long as the settings allow.
 pub(crate) async fn drain(shared: Arc<Shared>, instance: InstanceId, generation: u64) -> Result<(), Diagnosis> {
     let done = shared.drainer.drained(&instance, generation);
-    if tokio::time::timeout(shared.settings.drain_within, done).await.is_err() {
+    if tokio::time::timeout(shared.settings().drain_within, done).await.is_err() {
         tracing::warn!(%instance, "requests under way are cut off: they outlasted the time to drain");
     }
     Ok(())

@@ -39,7 +39,7 @@ pub(crate) async fn status(shared: &Shared, app: &AppName, document: &Document<R
             most_telling(instances.iter().flat_map(|one| complaints(one)).chain(refused))
         }
     };
-    let gateway = shared.settings.gateway_port;
+    let gateway = shared.settings().gateway_port;
     Ok(AppStatus {
         name: app.clone(),
         etag: document.etag,

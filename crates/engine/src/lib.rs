@@ -39,6 +39,10 @@ pub trait Engine: Send + Sync + 'static {
     /// The facts: every instance this engine runs, as of now; changes wake the receiver.
     fn observe(&self) -> watch::Receiver<Arc<Observed>>;
 
+    /// Returns once the facts about an app's instances are fresh: what they use and listen on is else looked at only now
+    /// and then. An engine whose facts are always fresh has nothing to do.
+    async fn refresh(&self, _app: &pillion_model::AppName) {}
+
     async fn logs(&self, query: LogQuery) -> Result<BoxStream<'static, LogLine>, Diagnosis>;
 
     async fn exec(&self, id: &InstanceId, container: &str, exec: ExecRequest) -> Result<ExecSession, Diagnosis>;

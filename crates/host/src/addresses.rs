@@ -1,7 +1,10 @@
 //! Which instance has which address: handed out lowest first after the last one given, so that a fresh instance
 //! does not get the address of one that just went.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
 use pillion_model::InstanceId;
 
@@ -35,6 +38,10 @@ impl Addresses {
         self.held.insert(address, id.clone());
         self.last = address;
         Some(address)
+    }
+
+    pub(crate) fn held(&self) -> BTreeSet<Ipv4Addr> {
+        self.held.keys().copied().collect()
     }
 
     pub(crate) fn release(&mut self, id: &InstanceId) {

@@ -4,10 +4,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::Path,
+    time::Duration,
 };
 
 use pillion_model::InstanceId;
 use pillion_runtime::{
+    cgroup::Cgroup,
     network::{self, BridgeSpec},
     sandbox,
     spec::NetworkSpec,
@@ -34,12 +36,31 @@ pub(crate) async fn ensure_network(settings: &HostSettings) -> io::Result<()> {
     })
 }
 
+/// Lets an instance send again whose rules were lost.
+pub(crate) async fn repair_network(spec: NetworkSpec) -> io::Result<()> {
+    blocking(move || network::repair(&spec)).await?.map_err(|error| io::Error::other(describe(&error)))
+}
+
 pub(crate) async fn remove_network(settings: &HostSettings) {
     let bridge = settings.bridge.clone();
     match blocking(move || network::teardown(&bridge)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the network could not be taken down"),
         Err(error) => tracing::warn!(%error, "the network could not be taken down"),
+    }
+}
+
+/// Removes the control group that all instances are in, unless something is left in it.
+pub(crate) async fn remove_parent_group(settings: &HostSettings) {
+    let parent = settings.cgroup_parent.clone();
+    let removed = blocking(move || {
+        let group = Cgroup::at(&parent)?;
+        if group.children().is_empty() { group.remove(Duration::from_secs(1)) } else { Ok(()) }
+    });
+    match removed.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the parent control group could not be removed"),
+        Err(error) => tracing::warn!(%error, "the parent control group could not be removed"),
     }
 }
 
@@ -94,6 +115,10 @@ async fn adopt_one(engine: &HostEngine, run: &Path) -> io::Result<Option<Instanc
     }
     if let NetworkSpec::Bridged { address, .. } = &spec.sandbox.network {
         engine.inner.adopt_address(*address, &id);
+        // The rules were made anew if somebody had flushed them, but not its own.
+        if let Err(error) = repair_network(spec.sandbox.network.clone()).await {
+            tracing::warn!(instance = %id, %error, "an adopted instance may not be able to send");
+        }
     }
     let mut images = BTreeMap::new();
     for container in &spec.containers {
@@ -122,7 +147,7 @@ pub(crate) async fn clear_remains(dir: &InstanceDir, spec: &InstanceSpec) {
     }
 }
 
-fn describe(error: &dyn std::error::Error) -> String {
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -149,7 +174,7 @@ fn end_supervisor(run: &Path) {
     }
 }
 
-fn entries(dir: &Path) -> Vec<std::path::PathBuf> {
+pub(crate) fn entries(dir: &Path) -> Vec<std::path::PathBuf> {
     let Ok(found) = fs::read_dir(dir) else { return Vec::new() };
     let mut paths: Vec<_> = found.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();

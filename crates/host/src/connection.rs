@@ -11,6 +11,9 @@ use crate::{HostEngine, engine::Live, faults::internal, instance_dir::InstanceDi
 const RECONNECT: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500)];
 
+/// Numbers may be a little old; whoever asks for a status must not wait for a supervisor that hangs.
+const FRESH_WITHIN: Duration = Duration::from_secs(1);
+
 /// Makes one request of an instance's supervisor.
 pub(crate) async fn ask(dir: &InstanceDir, request: Request) -> Result<(), Diagnosis> {
     let ends = matches!(request, Request::Stop | Request::Kill);
@@ -29,6 +32,22 @@ pub(crate) async fn ask(dir: &InstanceDir, request: Request) -> Result<(), Diagn
 pub(crate) fn diagnose(error: &ClientError) -> Diagnosis {
     let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     internal("asking the supervisor", format!("{error}{cause}"))
+}
+
+/// Has the supervisors publish what their containers use and listen on now; those that do not answer in time are left out.
+pub(crate) async fn refresh(lives: Vec<Arc<Live>>) {
+    let asked = lives.into_iter().map(|live| async move {
+        let mut watch = Client::connect(&live.dir.run).await?.watch(u64::MAX).await?;
+        if let Some((status, _)) = watch.next().await? {
+            // The lasting watch is told the same; waiting for it keeps one writer of the facts, and so their order.
+            let _ = live.heard.subscribe().wait_for(|heard| *heard >= status.serial).await;
+        }
+        Ok::<(), ClientError>(())
+    });
+    let all = tokio::time::timeout(FRESH_WITHIN, futures::future::join_all(asked)).await;
+    for error in all.into_iter().flatten().filter_map(Result::err) {
+        tracing::debug!(error = &error as &dyn std::error::Error, "a supervisor was not asked for fresh numbers");
+    }
 }
 
 /// Watches a supervisor for as long as its instance is the engine's, in a task that ends with the instance.
@@ -67,7 +86,9 @@ async fn watch_until_gone(engine: &HostEngine, live: &Live) -> String {
                     newest_event = events.last().map_or(newest_event, |event| event.serial);
                     let over = status.phase == InstancePhase::Stopped;
                     let limits = live.memory_limits();
+                    let serial = status.serial;
                     engine.inner.facts.publish(&live.id, &limits, status, events);
+                    live.heard.send_replace(serial);
                     if over {
                         return "it stopped".to_owned();
                     }

@@ -1,7 +1,7 @@
 //! [`HostEngine`]: the engine's calls, and what it remembers between them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -15,7 +15,7 @@ use pillion_engine::{
     Action, Engine, ExecRequest, ExecSession, Instance, LogLine, LogQuery, Observed, Prepare, Prepared, Progress,
 };
 use pillion_fault::{Diagnosis, Fault};
-use pillion_image::{Image, Store};
+use pillion_image::{Digest, Image, Store};
 use pillion_model::{AppName, ContainerName, InstanceId, Network, UserNamespace};
 use pillion_supervisor::{
     protocol::Request,
@@ -24,13 +24,13 @@ use pillion_supervisor::{
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    HostSettings,
+    HostSettings, Tuning,
     addresses::Addresses,
     adopt, connection, exec,
     faults::internal,
     ids::IdRanges,
     instance_dir::{self, InstanceDir},
-    logs,
+    leftovers, logs,
     observed::Facts,
     prepare, supervisor_process,
     translate::{self, Labels, Surroundings},
@@ -43,10 +43,14 @@ pub struct HostEngine {
 }
 
 pub(crate) struct Inner {
+    /// What holds for the life of the engine; `tuning` is what may change.
     pub(crate) settings: HostSettings,
+    tuning: Mutex<Tuning>,
     pub(crate) store: Arc<Store>,
     pub(crate) facts: Facts,
     books: Mutex<Books>,
+    /// Shared by those who start instances; alone, nothing is half there.
+    pub(crate) starting: tokio::sync::RwLock<()>,
 }
 
 /// What is handed out, and who runs. Held for moments only, never across an await.
@@ -66,8 +70,12 @@ pub(crate) struct Live {
     /// Memory limits by container, for the status; beside `spec` because a reader must not wait for a call under way.
     memory_limits: Mutex<BTreeMap<String, u64>>,
     stopping: AtomicBool,
+    /// The serial of the newest state its supervisor told.
+    pub(crate) heard: watch::Sender<u64>,
     /// Leases: what the instance runs from cannot be pruned.
     images: Mutex<BTreeMap<ContainerName, Image>>,
+    /// The same by digest, and as its spec has it: an adopted instance may run from an image that is leased no more.
+    digests: Mutex<BTreeSet<Digest>>,
 }
 
 impl Live {
@@ -81,8 +89,14 @@ impl Live {
 
     fn becomes(&self, spec: &InstanceSpec, images: BTreeMap<ContainerName, Image>) {
         *self.memory_limits.lock().unwrap_or_else(PoisonError::into_inner) = limits_of(spec);
+        *self.digests.lock().unwrap_or_else(PoisonError::into_inner) = digests_of(spec);
         *self.images.lock().unwrap_or_else(PoisonError::into_inner) = images;
     }
+}
+
+fn digests_of(spec: &InstanceSpec) -> BTreeSet<Digest> {
+    let labels = serde_json::from_value::<Labels>(spec.labels.clone());
+    labels.map(|labels| labels.images.values().filter_map(|digest| digest.parse().ok()).collect()).unwrap_or_default()
 }
 
 fn limits_of(spec: &InstanceSpec) -> BTreeMap<String, u64> {
@@ -104,7 +118,15 @@ impl HostEngine {
             ids: IdRanges::open(&settings.state, settings.first_id)?,
             live: BTreeMap::new(),
         };
-        let inner = Inner { settings, store, facts: Facts::new(), books: Mutex::new(books) };
+        let tuning = Mutex::new(Tuning { allowed_host_paths: settings.allowed_host_paths.clone(), logs: settings.logs });
+        let inner = Inner {
+            settings,
+            tuning,
+            store,
+            facts: Facts::new(),
+            books: Mutex::new(books),
+            starting: tokio::sync::RwLock::default(),
+        };
         let engine = HostEngine { inner: Arc::new(inner) };
         adopt::ensure_network(&engine.inner.settings).await?;
         adopt::adopt_all(&engine).await;
@@ -121,10 +143,50 @@ impl HostEngine {
         &self.inner.settings
     }
 
-    /// Takes the network down if no instance is left on it; for an orderly end of the server.
+    /// Makes changed settings hold for what is started or changed from now on; what runs goes on as it is.
+    pub fn tune(&self, tuning: Tuning) {
+        *self.inner.tuning.lock().unwrap_or_else(PoisonError::into_inner) = tuning;
+    }
+
+    /// Returns the digests of the images that instances run from.
+    pub fn images_in_use(&self) -> BTreeSet<Digest> {
+        let books = self.inner.books();
+        let digests = |live: &Arc<Live>| live.digests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        books.live.values().flat_map(digests).collect()
+    }
+
+    /// Makes the network whole again where somebody removed part of it, such as `nft flush ruleset`.
+    ///
+    /// # Errors
+    /// The bridge or the rules cannot be made.
+    pub async fn repair_network(&self) -> io::Result<()> {
+        adopt::ensure_network(&self.inner.settings).await?;
+        let lives: Vec<_> = self.inner.books().live.values().cloned().collect();
+        for live in lives {
+            let network = live.spec.lock().await.sandbox.network.clone();
+            adopt::repair_network(network).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what instances left behind that are gone: directories, sockets, control groups, mounts, links. Nothing that
+    /// lives is touched. Returns what was removed, one line each.
+    ///
+    /// # Errors
+    /// Something cannot be looked at.
+    pub async fn clear_leftovers(&self) -> io::Result<Vec<String>> {
+        leftovers::clear(self).await
+    }
+
+    pub(crate) fn live_ids(&self) -> BTreeSet<String> {
+        self.inner.books().live.keys().map(ToString::to_string).collect()
+    }
+
+    /// Takes the network and the parent control group down if no instance is left; for an orderly end of the server.
     pub async fn close(&self) {
         if self.inner.books().live.is_empty() {
             adopt::remove_network(&self.inner.settings).await;
+            adopt::remove_parent_group(&self.inner.settings).await;
         }
     }
 
@@ -133,6 +195,7 @@ impl HostEngine {
         if inner.books().live.contains_key(&instance.id) {
             return Ok(());
         }
+        let _not_cleared_away = inner.starting.read().await;
         let dir = InstanceDir::of(&inner.settings, &instance.app, &instance.id);
         dir.make().map_err(|error| disk(error, &dir))?;
         let images = inner.images_of(instance)?;
@@ -236,7 +299,9 @@ impl Inner {
             Network::None => None,
         };
         let network = translate::network(instance.definition.network, &self.settings, address, adopt::nameservers());
-        let around = Surroundings { settings: &self.settings, dir, ids, network, images, generation };
+        let Tuning { allowed_host_paths, logs } = self.tuning.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let settings = HostSettings { allowed_host_paths, logs, ..self.settings.clone() };
+        let around = Surroundings { settings: &settings, dir, ids, network, images, generation };
         translate::instance(instance, &around)
     }
 
@@ -251,6 +316,7 @@ impl Inner {
         if let Ok(labels) = serde_json::from_value::<Labels>(spec.labels.clone()) {
             self.facts.announce(&spec, &labels, &id, dir.gate.clone());
         }
+        let digests = digests_of(&spec);
         let live = Arc::new(Live {
             id: id.clone(),
             app,
@@ -258,7 +324,9 @@ impl Inner {
             memory_limits: Mutex::new(limits_of(&spec)),
             spec: tokio::sync::Mutex::new(spec),
             stopping: AtomicBool::new(false),
+            heard: watch::Sender::new(0),
             images: Mutex::new(images),
+            digests: Mutex::new(digests),
         });
         self.books().live.insert(id, live.clone());
         live
@@ -266,6 +334,10 @@ impl Inner {
 
     pub(crate) fn adopt_address(&self, address: std::net::Ipv4Addr, id: &InstanceId) {
         self.books().addresses.adopt(address, id.clone());
+    }
+
+    pub(crate) fn held_addresses(&self) -> BTreeSet<std::net::Ipv4Addr> {
+        self.books().addresses.held()
     }
 
     pub(crate) fn deregister(&self, id: &InstanceId) {
@@ -351,6 +423,11 @@ impl Engine for HostEngine {
 
     fn observe(&self) -> watch::Receiver<Arc<Observed>> {
         self.inner.facts.watch()
+    }
+
+    async fn refresh(&self, app: &AppName) {
+        let lives = self.inner.books().live.values().filter(|live| live.app == *app).cloned().collect();
+        connection::refresh(lives).await;
     }
 
     async fn logs(&self, query: LogQuery) -> Result<BoxStream<'static, LogLine>, Diagnosis> {

@@ -6,6 +6,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     io::Write,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -120,8 +121,15 @@ fn line(start: u32) -> String {
 
 /// Changes a file under a lock that other copies of Pillion take too; readers see the old or the new text, whole.
 fn rewrite(path: &Path, change: impl Fn(&str) -> String) -> io::Result<()> {
-    let lock = fs::File::create(path.with_extension("pillion-lock"))?;
-    lock.lock()?;
+    let lock_file = path.with_extension("pillion-lock");
+    let _lock = loop {
+        let lock = fs::File::create(&lock_file)?;
+        lock.lock()?;
+        // Whoever held it before removed the name: then this is a lock that nobody else will find.
+        if fs::metadata(&lock_file).is_ok_and(|named| lock.metadata().is_ok_and(|ours| named.ino() == ours.ino())) {
+            break lock;
+        }
+    };
     let old = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -131,7 +139,7 @@ fn rewrite(path: &Path, change: impl Fn(&str) -> String) -> io::Result<()> {
     if new != old {
         replace_file(path, new.as_bytes(), 0o644)?;
     }
-    fs::remove_file(path.with_extension("pillion-lock"))
+    fs::remove_file(lock_file)
 }
 
 /// Writes a file so that after a crash it is either the old or the new one.

@@ -12,6 +12,7 @@ mod exec;
 mod faults;
 mod ids;
 mod instance_dir;
+mod leftovers;
 mod logs;
 mod observed;
 mod prepare;
@@ -21,4 +22,4 @@ mod translate;
 mod volumes;
 
 pub use engine::HostEngine;
-pub use settings::{HostSettings, LogLimits, Subnet};
+pub use settings::{HostSettings, LogLimits, Subnet, Tuning};

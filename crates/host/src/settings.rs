@@ -26,6 +26,13 @@ pub struct HostSettings {
     pub logs: LogLimits,
 }
 
+/// What an engine can take over while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tuning {
+    pub allowed_host_paths: Vec<PathBuf>,
+    pub logs: LogLimits,
+}
+
 /// The IPv4 network instances live in; its first address is the bridge's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subnet {
@@ -48,7 +55,7 @@ impl Subnet {
 }
 
 /// Rotation of each container's log.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogLimits {
     pub file_bytes: u64,
     pub files: u32,

@@ -85,6 +85,11 @@ impl Store {
         }))
     }
 
+    /// Replaces which registries are spoken to by plain HTTP, and which certificates are trusted beside the system's.
+    pub fn trust(&self, plain_http: Vec<String>, extra_roots: Vec<String>) {
+        self.clients.trust(plain_http, extra_roots);
+    }
+
     /// Returns a stored image by its digest.
     ///
     /// # Errors

@@ -92,6 +92,14 @@ impl Cgroup {
         self.dirs().iter().any(|dir| dir.is_dir())
     }
 
+    /// Names the control groups directly below, in whatever tree they are.
+    pub fn children(&self) -> Vec<String> {
+        let directories = self.dirs().into_iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
+        let named = directories.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let names: std::collections::BTreeSet<_> = named.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.into_iter().collect()
+    }
+
     fn make(&self, role: Role) -> Result<(), CgroupError> {
         for root in self.hierarchy.trees() {
             let mut dir = root.clone();

@@ -177,7 +177,7 @@ fn await_state(mut reached: impl FnMut() -> bool) {
 }
 
 /// Undoes [`attach`], whatever of it was done.
-pub(crate) fn detach(spec: &NetworkSpec) -> Result<(), NetworkError> {
+pub fn detach(spec: &NetworkSpec) -> Result<(), NetworkError> {
     let NetworkSpec::Bridged { bridge, address, .. } = spec else { return Ok(()) };
     let host = host_link(bridge, *address);
     let mut socket = Socket::route().context(|| "open a netlink socket".into())?;
@@ -191,7 +191,7 @@ pub(crate) fn detach(spec: &NetworkSpec) -> Result<(), NetworkError> {
 }
 
 /// The host's end of the veth pair of `address`; the same for ever, so that it can be removed knowing the spec only.
-pub(crate) fn host_link(bridge: &str, address: Ipv4Addr) -> String {
+pub fn host_link(bridge: &str, address: Ipv4Addr) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in bridge.bytes().chain(address.octets()) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

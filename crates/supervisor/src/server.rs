@@ -102,9 +102,11 @@ async fn serve(mut stream: UnixStream, asks: &mpsc::Sender<Ask>, shared: &Rc<Sha
 async fn watch(mut stream: UnixStream, asks: &mpsc::Sender<Ask>, shared: &Shared, mut after: u64) -> Result<(), WireError> {
     let mut news = shared.board.subscribe();
     news.mark_changed();
-    // The first state should carry fresh numbers.
-    let _ = asks.send(Ask::Look).await;
-    tokio::task::yield_now().await;
+    // The first state carries fresh numbers; a loop that has ended has none to give.
+    let (answer, looked) = oneshot::channel();
+    if asks.send(Ask::Look { answer }).await.is_ok() {
+        let _ = looked.await;
+    }
     loop {
         let mut byte = [0];
         // Cancel-safe: waiting for news takes nothing, and a watcher sends nothing: any byte or the end closes.

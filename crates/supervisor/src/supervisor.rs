@@ -11,6 +11,7 @@ use std::{
     rc::Rc,
 };
 
+use pillion_fault::Listener;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -31,7 +32,7 @@ use crate::{
 /// Facts and requests on their way to the loop; whoever sends one waits for room.
 const INBOX: usize = 256;
 /// How old usage numbers may be when someone begins to look.
-const USAGE_AGE: Ms = 2_000;
+const USAGE_AGE: Ms = 200;
 /// How often they are read anew while someone looks.
 const USAGE_EVERY: Ms = 15_000;
 
@@ -45,7 +46,9 @@ pub(crate) struct Shared {
     logs: RefCell<BTreeMap<String, Rc<LogFile>>>,
     /// Usage by container, and when it was read.
     usage: RefCell<BTreeMap<String, Usage>>,
-    usage_at: Cell<Ms>,
+    usage_at: Cell<Option<Ms>>,
+    /// What is listened on, by container, as of then.
+    heard: RefCell<BTreeMap<String, Vec<Listener>>>,
     names: RefCell<Vec<String>>,
 }
 
@@ -70,8 +73,10 @@ pub(crate) enum Ask {
     Kill {
         answer: oneshot::Sender<Result<(), AskError>>,
     },
-    /// Someone begins to look: the numbers should be fresh.
-    Look,
+    /// Someone begins to look; answered once fresh numbers are published.
+    Look {
+        answer: oneshot::Sender<()>,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +134,8 @@ impl Supervisor {
             inputs: sender,
             logs: RefCell::default(),
             usage: RefCell::default(),
-            usage_at: Cell::new(0),
+            usage_at: Cell::new(None),
+            heard: RefCell::default(),
             names: RefCell::new(names),
         });
         let supervisor = Self { instance, dir, shared: Rc::clone(&shared), inputs, asks, stoppers: Vec::new(), over: false };
@@ -141,7 +147,7 @@ impl Supervisor {
         self.feed(Input::Tick);
         while !self.over {
             self.publish();
-            let usage = self.shared.board.watched().then(|| self.shared.usage_at.get() + USAGE_EVERY);
+            let usage = self.shared.board.watched().then(|| self.shared.usage_at.get().map_or(0, |at| at + USAGE_EVERY));
             let wake = self.instance.deadline().into_iter().chain(usage).min();
             let wake = wake.map(|at| self.shared.clock.instant(at));
             // Cancel-safe: receiving takes nothing unless it wins, and the sleep is made anew each round.
@@ -233,7 +239,11 @@ impl Supervisor {
                 self.stoppers.push(answer);
                 self.over = true;
             }
-            Ask::Look => self.shared.refresh_usage(USAGE_AGE),
+            Ask::Look { answer } => {
+                self.shared.refresh_usage(USAGE_AGE);
+                self.publish();
+                let _ = answer.send(());
+            }
         }
     }
 
@@ -251,11 +261,14 @@ impl Supervisor {
 
     fn publish(&self) {
         let spec = self.instance.spec();
-        let usage = self.shared.usage.borrow();
+        let (usage, heard) = (self.shared.usage.borrow(), self.shared.heard.borrow());
         let mut containers = self.instance.containers();
         for c in &mut containers {
             if let (ContainerPhase::Running { .. }, Some(used)) = (&c.phase, usage.get(&c.name)) {
                 (c.memory_bytes, c.cpu_usec) = (used.memory_bytes, used.cpu_usec);
+            }
+            if let (ContainerPhase::Running { .. }, Some(listeners)) = (&c.phase, heard.get(&c.name)) {
+                c.listeners.clone_from(listeners);
             }
         }
         self.shared.board.publish(InstanceStatus {
@@ -300,16 +313,23 @@ impl Shared {
         Rc::clone(logs.entry(container.into()).or_insert_with(open))
     }
 
-    /// Reads what containers use, unless that was done less than `age` ago.
+    /// Reads what containers use and listen on, unless that was done less than `age` ago.
     fn refresh_usage(&self, age: Ms) {
         let now = self.clock.now();
-        if now.saturating_sub(self.usage_at.get()) < age {
+        if self.usage_at.get().is_some_and(|at| now.saturating_sub(at) < age) {
             return;
         }
-        self.usage_at.set(now);
+        self.usage_at.set(Some(now));
         let lives = self.lives.borrow();
         let read = lives.values().filter_map(|h| Some((h.container.clone(), h.process.as_ref()?.usage()))).collect();
         *self.usage.borrow_mut() = read;
+        let mut heard: BTreeMap<String, Vec<Listener>> = BTreeMap::new();
+        for listener in self.listeners() {
+            if let Some(container) = listener.container.clone() {
+                heard.entry(container).or_default().push(listener);
+            }
+        }
+        *self.heard.borrow_mut() = heard;
     }
 }
 

@@ -180,6 +180,7 @@ async fn remove(State(services): State<Services>, Path(app): Path<AppName>, head
 }
 
 async fn status(State(services): State<Services>, Path(app): Path<AppName>) -> Result<Json<StatusAnswer>, Failure> {
+    services.control.refresh(&app).await;
     Ok(answer(services.control.status(&app).await?))
 }
 

@@ -1,7 +1,7 @@
 //! What a test works in: a root of its own on this machine, a registry with one image, and nothing left afterwards.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU16, Ordering},
@@ -91,10 +91,6 @@ impl World {
             prefix: "c".into(),
             patience: Duration::from_secs(30),
         }
-    }
-
-    pub fn state(&self) -> &Path {
-        &self.settings.state
     }
 }
 

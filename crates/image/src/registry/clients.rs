@@ -19,11 +19,17 @@ use crate::{Credential, ImageName, PullError, Settings};
 const KEPT: usize = 32;
 
 pub(crate) struct Clients {
-    plain_http: Vec<String>,
-    extra_roots: Vec<String>,
+    trust: Mutex<Trust>,
     connect_timeout: Duration,
     read_timeout: Duration,
     kept: Mutex<Vec<Kept>>,
+}
+
+/// Whom to talk to, and how.
+#[derive(Clone)]
+struct Trust {
+    plain_http: Vec<String>,
+    extra_roots: Vec<String>,
 }
 
 struct Kept {
@@ -37,12 +43,17 @@ impl Clients {
         // Fails only if a provider is installed already, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         Clients {
-            plain_http: settings.plain_http.clone(),
-            extra_roots: settings.extra_roots.clone(),
+            trust: Mutex::new(Trust { plain_http: settings.plain_http.clone(), extra_roots: settings.extra_roots.clone() }),
             connect_timeout: settings.retry.connect_timeout,
             read_timeout: settings.retry.read_timeout,
             kept: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Trusts these from now on: a client that was made before is not used again.
+    pub(crate) fn trust(&self, plain_http: Vec<String>, extra_roots: Vec<String>) {
+        *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = Trust { plain_http, extra_roots };
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Returns a client, and whether it has been used before.
@@ -51,14 +62,15 @@ impl Clients {
         if let Some(client) = self.take_up(registry, credential) {
             return Ok((client, true));
         }
-        let plain = if self.plain_http.iter().any(|plain| plain == registry) {
+        let trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let plain = if trust.plain_http.iter().any(|plain| plain == registry) {
             true
         } else {
             name.registry_is_loopback() && !speaks_tls(registry, self.connect_timeout).await
         };
         let config = ClientConfig {
             protocol: if plain { ClientProtocol::Http } else { ClientProtocol::Https },
-            extra_root_certificates: self
+            extra_root_certificates: trust
                 .extra_roots
                 .iter()
                 .map(|pem| Certificate { encoding: CertificateEncoding::Pem, data: pem.clone().into_bytes() })

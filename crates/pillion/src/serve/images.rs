@@ -34,14 +34,14 @@ impl HostImages {
         Self { engine, control, state }
     }
 
-    /// What kept revisions need. What instances run from is leased from the store, so pruning leaves it anyway.
+    /// What kept revisions need and what instances run from: leases in the store tell only what this process took.
     async fn needed(&self) -> Result<BTreeSet<Digest>, Diagnosis> {
         let unknown = |reason: String| Diagnosis {
             container: None,
             fault: Fault::Internal { doing: "finding out which images are needed".into(), reason },
             log_tail: Vec::new(),
         };
-        let mut needed = BTreeSet::new();
+        let mut needed = self.engine.images_in_use();
         for app in self.control.list().await.map_err(|error| unknown(error.to_string()))? {
             let revisions = self.state.revisions(&app.name).await.map_err(|error| unknown(error.to_string()))?;
             let pinned = revisions.iter().filter_map(|revision| revision.images.as_ref()).flat_map(|images| images.values());
