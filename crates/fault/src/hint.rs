@@ -2,6 +2,9 @@
 
 use crate::{Exit, Fault, Listener, OomScope, ProbeKind, exit::size, sentence::span};
 
+/// How changed settings of the server come into force; its apps run on meanwhile.
+const ANEW: &str = "start it anew (`pillion system stop --keep-apps`, then `pillion serve`) and apply again";
+
 impl Fault {
     /// Returns what to do next, in the words of the app file; none where nothing general can be said.
     pub fn hint(&self) -> Option<String> {
@@ -26,7 +29,7 @@ impl Fault {
             }
             Fault::RegistryTlsFailed { registry, .. } => format!(
                 "list the file with its certificate authority under `registryCertificates` in the server's settings, or, if it \
-                 speaks plain HTTP, add `insecureRegistries: [{registry}]` there"
+                 speaks plain HTTP, add `insecureRegistries: ['{registry}']` there; {ANEW}"
             ),
             Fault::ImagePlatformMissing { wanted, .. } => {
                 format!("set `image:` to one that is built for {wanted}, or build it for that platform")
@@ -45,11 +48,11 @@ impl Fault {
             }
             Fault::CommandNotExecutable { command } => format!(
                 "make it executable when the image is built (`chmod +x {command}`), or run it through its interpreter: \
-                 `command: [sh, {command}]`"
+                 `entrypoint: [sh, {command}]`"
             ),
             Fault::CommandWrongFormat { command, .. } => format!(
                 "use an image for this machine's CPU; a script needs a first line such as `#!/bin/sh`, or \
-                 `command: [sh, {command}]`"
+                 `entrypoint: [sh, {command}]`"
             ),
             Fault::InterpreterMissing { interpreter, .. } => {
                 format!(
@@ -119,7 +122,8 @@ impl Fault {
             Fault::HostUnsupported { fix, .. } => fix.clone(),
             Fault::HostPathRefused { path } => {
                 format!(
-                    "add `allowHostPaths: [{path}]` to the server's settings, or use a volume with `persistent: true` instead"
+                    "add `allowHostPaths: ['{path}']` to the server's settings and {ANEW}; or use a volume with `persistent: \
+                     true` instead"
                 )
             }
             Fault::SupervisorLost { .. } => {

@@ -54,7 +54,7 @@ fn judge_kernel(release: &str) -> Finding {
             "Linux {release} is older than {}.{}: root in a container cannot be kept apart from root outside",
             OLDEST_KERNEL.0, OLDEST_KERNEL.1
         ),
-        "install a kernel of 6.1 or newer, or set `userNamespace: false` for apps that you trust",
+        "install a kernel of 6.1 or newer, or set `userNamespace: off` for apps that you trust",
     )
 }
 
