@@ -68,6 +68,11 @@ impl Layout {
         self.run.join("serve.lock")
     }
 
+    /// The directory of an instance's sockets.
+    pub fn instance(&self, id: &str) -> PathBuf {
+        self.run.join("i").join(id)
+    }
+
     /// The gateway's own directory.
     pub fn gateway(&self) -> PathBuf {
         self.run.join("gateway")

@@ -39,6 +39,8 @@ use crate::{complaint::Complaint, layout::Layout, role};
 /// The first pause before a gateway that ended is started again; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A gateway that lived so long was well: clients wait for the next one, so it comes without a longer pause.
+const WELL_AFTER: Duration = Duration::from_millis(500);
 
 /// What the rest of the server may know of the gateway.
 #[derive(Debug, Clone, Default)]
@@ -179,11 +181,11 @@ impl Keeping {
                     let since = tokio::time::Instant::now();
                     match self.converse(&client, news, &mut ordered).await {
                         Over::Ordered(Order::Leave) => return,
-                        Over::Ordered(Order::End { within }) => return end(client, within).await,
+                        Over::Ordered(Order::End { within }) => return end(client, within, &self.keeper.control).await,
                         Over::Gone => tracing::warn!("the gateway is gone; starting another"),
                     }
                     self.publish.send_modify(|facts| facts.pid = None);
-                    if since.elapsed() > LONGEST_PAUSE {
+                    if since.elapsed() > WELL_AFTER {
                         pause = FIRST_PAUSE;
                     }
                 }
@@ -283,7 +285,7 @@ async fn connect_or_spawn(keeper: &GatewayKeeper) -> Result<(Client, mpsc::Recei
     Client::connect(&keeper.control).await.map_err(|e| failed(&e))
 }
 
-async fn end(client: Client, within: Duration) {
+async fn end(client: Client, within: Duration, control: &Path) {
     if let Err(error) = client.drain(within).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "the gateway could not be told to end");
         return;
@@ -294,5 +296,10 @@ async fn end(client: Client, within: Duration) {
     // It may be no child of this process, so its end is seen in /proc.
     while proc.exists() && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    if !proc.exists()
+        && let Err(error) = std::fs::remove_file(control)
+    {
+        tracing::debug!(error = &error as &dyn std::error::Error, "the gateway's socket was gone already");
     }
 }

@@ -102,11 +102,11 @@ impl System for Machine {
 
     async fn kill(&self, app: &AppName) -> Result<(), Failure> {
         let observed = self.engine.observe().borrow().clone();
-        let gates = observed.instances.values().filter(|instance| instance.app == *app).filter_map(|one| one.gate.clone());
-        for gate in gates {
-            // The gate lies in the instance's directory, beside the supervisor's control socket.
-            let Some(dir) = gate.parent() else { continue };
-            let killed = match Client::connect(dir).await {
+        let ids = observed.instances.iter().filter(|(_, instance)| instance.app == *app).map(|(id, _)| id);
+        for id in ids {
+            // Past the engine: its calls on one instance wait for each other, and the stop in order is under way.
+            let dir = self.layout.instance(id.as_str());
+            let killed = match Client::connect(&dir).await {
                 Ok(client) => client.request(&Request::Kill).await,
                 Err(error) => Err(error),
             };
