@@ -147,11 +147,12 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
 fn host_settings(layout: &Layout, slot: Slot, settings: &Settings, exe: PathBuf) -> Result<HostSettings, Complaint> {
     let (base, prefix) = slot.subnet();
     let certificates = settings.certificates(layout.settings()).map_err(|e| Complaint::from_error(&e))?;
+    let cgroups = pillion_runtime::cgroup::delegated_base().map_err(|e| Complaint::from_error(&e))?;
     Ok(HostSettings {
         state: layout.state().to_owned(),
         run: layout.run().to_owned(),
         exe,
-        cgroup_parent: slot.cgroup_parent(),
+        cgroup_parent: cgroups.join(slot.cgroup_parent()),
         bridge: slot.bridge(),
         subnet: Subnet { base, prefix },
         first_id: slot.first_id(),

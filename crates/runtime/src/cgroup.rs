@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use hierarchy::{Hierarchy, Mode, delegated_base, enter_leaf};
+pub use hierarchy::{Hierarchy, Mode, delegated_base};
 pub use oom::OomCounters;
 pub use usage::Usage;
 

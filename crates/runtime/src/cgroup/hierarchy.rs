@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -127,49 +127,23 @@ impl Hierarchy {
     }
 }
 
-/// Returns the part of the tree that Pillion may build in, relative to the root: on v2, this process's own control
-/// group if systemd delegated it (`Delegate=yes`), else the root.
+/// Returns the part of the tree that Pillion may build in, relative to the root: on v2, the group above this process's
+/// own if systemd delegated it and started the process in a leaf (`Delegate=yes`, `DelegateSubgroup=`), else the root.
 ///
-/// systemd marks what it delegated with an extended attribute (`user.delegate` since 251, `trusted.delegate` before).
-/// A process that already moved into a leaf of the delegated group finds the mark on the parent.
+/// Where systemd is too old to start services in a leaf (before 254) the root it is: a group with instances below it
+/// passes controllers on and so takes no processes, and systemd could not start the service again while its instances
+/// go on. systemd marks what it delegated with an extended attribute (`user.delegate` since 251, `trusted.delegate`
+/// before).
 pub fn delegated_base() -> Result<PathBuf, CgroupError> {
     let hierarchy = Hierarchy::detect()?;
     if hierarchy.mode == Mode::V1 {
         return Ok(PathBuf::new());
     }
-    let own = own_cgroup()?;
     let root = &hierarchy.roots[0];
-    let base = own.ancestors().find(|path| delegated(&root.join(path)));
+    let own = own_cgroup()?;
+    // No group further up: a terminal's processes are in a leaf far below what belongs to the user's own systemd.
+    let base = own.parent().filter(|path| delegated(&root.join(path)));
     Ok(base.map(Path::to_path_buf).unwrap_or_default())
-}
-
-/// Moves every process of the control group `base` into its child `leaf`, since on v2 a group that passes
-/// controllers on may have no processes of its own. Nothing to do on v1 and at the root.
-pub fn enter_leaf(base: &Path, leaf: &str) -> Result<(), CgroupError> {
-    let hierarchy = Hierarchy::detect()?;
-    if hierarchy.mode == Mode::V1 || base.as_os_str().is_empty() {
-        return Ok(());
-    }
-    let dir = hierarchy.roots[0].join(base);
-    let target = dir.join(leaf);
-    match fs::create_dir(&target) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        other => other.at("make the directory", &target)?,
-    }
-    // Processes may fork while they are moved: look again until a look finds none.
-    for _ in 0..100 {
-        let procs = fs::read_to_string(dir.join("cgroup.procs")).at("read the processes", &dir)?;
-        if procs.trim().is_empty() {
-            break;
-        }
-        for pid in procs.lines() {
-            match fs::write(target.join("cgroup.procs"), pid) {
-                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
-                other => other.at("move a process into", &target)?,
-            }
-        }
-    }
-    hierarchy.enable_controllers(&dir)
 }
 
 fn own_cgroup() -> Result<PathBuf, CgroupError> {

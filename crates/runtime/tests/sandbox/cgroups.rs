@@ -6,10 +6,7 @@ use std::{
 };
 
 use pillion_fault::OomScope;
-use pillion_runtime::{
-    cgroup::{Cgroup, Mode, enter_leaf},
-    spec::Limits,
-};
+use pillion_runtime::{cgroup::Cgroup, spec::Limits};
 
 use crate::world::{eventually, start_in};
 
@@ -175,24 +172,4 @@ fn only_harmless_devices_can_be_opened() {
     restricted.restrict_devices().expect("restricted");
 
     assert_eq!(start_in(&restricted, script).0.wait().expect("it ends").code(), Some(0));
-}
-
-#[test]
-fn processes_of_a_delegated_group_move_into_a_leaf_where_children_need_its_controllers() {
-    let group = Group::new("base");
-    let base = group.cgroup.create_child("service").expect("a child");
-    let _service = start_in(&base, "exec sleep 1000");
-    let before = base.pids();
-    assert_eq!(before.len(), 1);
-
-    enter_leaf(base.path().strip_prefix("/").expect("absolute"), "serve").expect("entered");
-
-    assert_eq!(base.pids(), before, "still in the group or below");
-    match base.mode() {
-        // A v1 group may have processes and children.
-        Mode::V1 => assert!(!base.child("serve").exists()),
-        Mode::V2 => assert_eq!(base.child("serve").pids(), before),
-    }
-    let instance = base.create_child("instance").expect("a child beside the leaf");
-    instance.set_limits(&Limits { pids: Some(10), ..Limits::default() }).expect("the controllers reach it");
 }
