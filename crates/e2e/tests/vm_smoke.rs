@@ -4,7 +4,7 @@
 
 use std::{fs, path::PathBuf};
 
-use pillion_e2e::{Copy, Images, Leftovers, Registry, Users, eventually, get};
+use pillion_e2e::{Copy, Images, Leftovers, Registry, Running, Users, built, eventually, get};
 use serde_json::Value;
 
 const MIB: u64 = 1 << 20;
@@ -81,7 +81,12 @@ fn an_app_with_sidecars_and_limits_serves_changes_in_place_and_leaves_nothing() 
     eventually("the changed sidecar speaks", || copy.ok(["logs", "smoke", "-c", "third"]).contains("second"));
 
     copy.ok(["delete", "smoke", "--yes"]);
-    before.again(&copy, "after the app was deleted");
+    // The first app makes what all apps share: the copy's own control group and the list of id ranges.
+    let shared = copy.cgroup_name().expect("the server has run");
+    before.again_but(&copy, "after the app was deleted", |found| {
+        found.cgroups.retain(|group| !group.ends_with(&shared));
+        found.files.retain(|file| !file.ends_with("/ids.json"));
+    });
 }
 
 #[test]
@@ -98,7 +103,7 @@ containers:
     let applied = copy.apply(&file);
     assert_eq!(applied.code, 1, "{}", applied.said());
     let said = applied.said();
-    assert!(said.contains("`web`") && said.contains("memory") && said.contains("64"), "{said}");
+    assert!(said.contains("was killed for memory at its limit of 64Mi"), "{said}");
 }
 
 #[test]
@@ -115,4 +120,62 @@ fn apps_go_on_while_the_server_is_away_and_are_adopted() {
     eventually("the app is ready again", || copy.json(&["status", "smoke"])["ready"] == 1);
     assert_eq!(pid(&copy, "web"), web);
     assert_eq!(get(&copy.url("smoke")).expect("the gateway answers").status, 200);
+}
+
+/// A service's control group as systemd makes it with `Delegate=yes` and `DelegateSubgroup=serve`.
+struct Service(PathBuf);
+
+impl Service {
+    /// Makes it in the unified tree; on a host without that as the only one Pillion does not look for it.
+    fn new() -> Service {
+        let unified = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);
+        let root = unified.into_iter().find(|root| root.join("cgroup.procs").exists()).expect("a unified tree");
+        let dir = root.join(format!("pillion-smoke-{}.service", std::process::id()));
+        fs::create_dir_all(dir.join("serve")).expect("a control group");
+        rustix::fs::setxattr(&dir, "user.delegate", b"1", rustix::fs::XattrFlags::empty()).expect("the mark of systemd");
+        Service(dir)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let below =
+            |dir: &PathBuf| fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
+        // A group goes when its last process is reaped, which may be a moment after the server has said so.
+        eventually("the service's group is empty", || {
+            for group in below(&self.0).into_iter().filter(|path| path.is_dir()) {
+                let _ = fs::remove_dir(&group);
+            }
+            fs::remove_dir(&self.0).is_ok()
+        });
+    }
+}
+
+#[test]
+fn a_server_that_systemd_started_in_a_leaf_builds_beside_it_and_only_on_a_unified_host() {
+    let registry = Registry::start(Users::Anyone);
+    let puppet = Images::new(&registry).puppet();
+    let service = Service::new();
+    let copy = Copy::new();
+    let enter = format!("echo $$ >{}/serve/cgroup.procs; exec \"$0\" serve", service.0.display());
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &enter]).arg(built("pillion")).env("PILLION_ROOT", copy.root());
+    let server = Running::start(&mut command);
+    eventually("the server answers", || copy.run(["list"]).code == 0);
+
+    let applied = copy.apply(&format!(
+        "name: smoke
+containers: {{ web: {{ main: true, image: '{puppet}', port: 8080, command: [serve, '8080'], resources: {{ memory: 64Mi }} }} }}
+"
+    ));
+    assert_eq!(applied.code, 0, "{}", applied.said());
+    let web = pid(&copy, "web");
+    assert_eq!(limit(web, "memory", "memory.limit_in_bytes", "memory.max"), (64 * MIB).to_string());
+    let (group, unified) = group(web, "memory");
+    assert_eq!(group.starts_with(&service.0), unified, "{}", group.display());
+    let shared = copy.cgroup_name().expect("the server has run");
+    assert_eq!(group.ancestors().nth(2).and_then(|dir| dir.file_name()), Some(shared.as_ref()), "{}", group.display());
+
+    copy.ok(["system", "stop"]);
+    assert_eq!(server.finish().code, 0);
 }

@@ -24,6 +24,7 @@ const PROGRAMS: &[&str] = &[
     "/usr/bin/head",
     "/usr/bin/sleep",
     "/usr/bin/cat",
+    "/usr/bin/ls",
     "/usr/bin/nsenter",
     "/usr/sbin/ip",
     "/usr/sbin/nft",
@@ -66,7 +67,7 @@ pub fn make(suites: &[Suite], filter: Option<&str>) -> Outcome<PathBuf> {
     busybox_links(&root)?;
     let _ = fs::remove_file(&file);
     run(Command::new("/usr/sbin/mkfs.ext4")
-        .args(["-q", "-F", "-E", "lazy_itable_init=1", "-O", "^has_journal", "-d"])
+        .args(["-q", "-F", "-E", "lazy_itable_init=1", "-d"])
         .arg(&root)
         .arg(&file)
         .arg(SIZE))?;

@@ -107,38 +107,35 @@ fn listen(lines: &mpsc::Receiver<String>, within: Duration) -> Outcome<Tally> {
 #[derive(Default)]
 struct Console {
     tally: Tally,
-    suite: Option<String>,
-    /// Of the suite that runs.
-    failed: usize,
+    /// The test that ended last.
+    last: Option<String>,
     broken: Option<String>,
     done: bool,
 }
 
 impl Console {
+    /// Takes a line in; the scripts of the machine say `vm-test SUITE NAME CODE` for each test.
     fn read(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
-            ["vm-begin", suite] => (self.suite, self.failed) = (Some((*suite).to_owned()), 0),
-            ["vm-end", suite, code] => {
-                // A suite that was killed names no test.
-                if *code != "0" && self.failed == 0 {
-                    self.tally.failed.push(format!("{suite} ended with {code}"));
+            ["vm-test", suite, test, code] => {
+                let test = format!("{suite} {test}");
+                match *code {
+                    "0" => self.tally.passed += 1,
+                    // 128 and SIGKILL, which the limit for one test sends.
+                    "137" => self.tally.failed.push(format!("{test}, which was killed or did not end in time")),
+                    _ => self.tally.failed.push(test.clone()),
                 }
-                self.suite = None;
+                self.last = Some(test);
             }
             ["vm-broken", why @ ..] => self.broken = Some(why.join(" ")),
             ["vm-done"] => self.done = true,
-            ["test", .., "ok"] => self.tally.passed += 1,
-            ["test", name, "...", .., "FAILED"] => {
-                self.failed += 1;
-                self.tally.failed.push(format!("{} {name}", self.suite.as_deref().unwrap_or_default()));
-            }
             _ => {}
         }
     }
 
     fn place(&self) -> String {
-        self.suite.as_ref().map_or_else(|| "outside of any suite".to_owned(), |suite| format!("in suite {suite}"))
+        self.last.as_ref().map_or_else(|| "before any test ended".to_owned(), |test| format!("after {test}"))
     }
 
     fn end(self) -> Outcome<Tally> {
@@ -162,29 +159,26 @@ mod tests {
 
     #[test]
     fn passed_and_failed_tests_are_counted_over_all_suites() {
-        let text = "vm-begin a/it\ntest one ... ok\ntest two ... FAILED\nvm-end a/it 101\nvm-begin b/it\ntest three ... ok\nvm-end b/it 0\nvm-done\n";
+        let text = "vm-test a/it one 0\nthread panicked\nvm-test a/it two 101\nvm-test b/it three 0\nvm-done\n";
         assert_eq!(heard(text), Ok(Tally { passed: 2, failed: vec!["a/it two".to_owned()] }));
     }
 
     #[test]
-    fn a_suite_that_was_killed_counts_as_a_failure() {
-        let text = "vm-begin a/it\ntest one ... ok\nvm-end a/it 137\nvm-done\n";
-        assert_eq!(heard(text), Ok(Tally { passed: 1, failed: vec!["a/it ended with 137".to_owned()] }));
+    fn a_test_that_was_killed_is_said_to_be() {
+        let heard = heard("vm-test a/it one 137\nvm-done\n").expect("the machine ended in order");
+        assert_eq!(heard.failed, ["a/it one, which was killed or did not end in time"]);
     }
 
     #[test]
-    fn a_machine_that_ends_before_its_tests_do_is_an_error_that_names_the_suite() {
-        assert_eq!(
-            heard("vm-begin a/it\ntest one ... ok\n"),
-            Err("the emulated machine ended too early, in suite a/it".to_owned())
-        );
+    fn a_machine_that_ends_before_its_tests_do_is_an_error_that_names_the_last_one() {
+        assert_eq!(heard("vm-test a/it one 0\n"), Err("the emulated machine ended too early, after a/it one".to_owned()));
     }
 
     #[test]
     fn a_machine_that_does_not_end_is_an_error_after_the_deadline() {
         let (send, lines) = mpsc::sync_channel(1);
-        send.send("vm-begin a/it".to_owned()).expect("room for a line");
+        send.send("vm-test a/it one 0".to_owned()).expect("room for a line");
         let ended = listen(&lines, Duration::from_millis(20));
-        assert_eq!(ended, Err("the emulated machine did not end within 0 s, in suite a/it".to_owned()));
+        assert_eq!(ended, Err("the emulated machine did not end within 0 s, after a/it one".to_owned()));
     }
 }

@@ -23,6 +23,8 @@ const MODULES: &[&str] = &[
     "nft_redir",
     "nft_ct",
     "nft_reject_inet",
+    "nft_fib_ipv4",
+    "nft_fib_inet",
 ];
 
 /// Makes the ram disk and returns its file.
