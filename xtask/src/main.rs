@@ -1,5 +1,6 @@
 //! The project's chores. Each does its own set-up on a fresh Debian-like machine and says what it installs.
 
+mod bench;
 mod demo;
 mod licences;
 mod packages;
@@ -26,6 +27,8 @@ enum Chore {
     Demo(demo::Demo),
     /// Check licences, then run every test
     Test(test::Test),
+    /// Measure Pillion beside podman, runc and nginx, and write docs/benchmarks.md
+    Bench(bench::Bench),
     /// Check every dependency's licence against `licences.txt`
     Licences,
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Chore::Setup => packages::install(packages::EVERYTHING),
         Chore::Demo(demo) => demo.run(),
         Chore::Test(test) => test.run(),
+        Chore::Bench(bench) => bench.run(),
         Chore::Licences => licences::check(),
     };
     match done {

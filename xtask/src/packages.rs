@@ -8,8 +8,8 @@ use crate::run::{Outcome, run, workspace};
 
 /// A thing to be installed: where it shows that it is there, and which package brings it.
 pub struct Need {
-    shows: &'static str,
-    package: &'static str,
+    pub shows: &'static str,
+    pub package: &'static str,
 }
 
 /// Packages of the demo and the tests.
@@ -39,9 +39,13 @@ const ROTEL: &str = "rotel==0.0.1a15";
 /// # Errors
 /// This is not a machine with `apt-get`, we are not root, or an installation fails.
 pub fn install(needs: &[Need]) -> Outcome {
-    let missing: Vec<_> = needs.iter().filter(|need| !Path::new(need.shows).exists()).map(|need| need.package).collect();
-    install_packages(&missing)?;
+    install_packages(&missing(needs))?;
     install_rotel()
+}
+
+/// Returns the packages that are not on the machine.
+pub fn missing(needs: &[Need]) -> Vec<&'static str> {
+    needs.iter().filter(|need| !Path::new(need.shows).exists()).map(|need| need.package).collect()
 }
 
 /// Installs Debian packages by name.

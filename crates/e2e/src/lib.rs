@@ -21,5 +21,5 @@ pub use images::{Images, Packed};
 pub use leftovers::Leftovers;
 pub use load::Load;
 pub use parts::{Part, built, part, workspace};
-pub use registry::{Registry, Users};
+pub use registry::{Registry, Users, free_port};
 pub use wait::{eventually, until};

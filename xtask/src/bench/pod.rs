@@ -12,6 +12,8 @@ pub const PORT: u16 = 8080;
 /// The images, one a container: the same test program under ten names, as ten different ones would be.
 pub struct Images {
     names: Vec<String>,
+    /// What holds a podman pod's namespaces open: the same program, asleep.
+    pub pause: String,
     /// A second tag of the last sidecar's image.
     pub newer: String,
 }
@@ -22,13 +24,14 @@ impl Images {
         let images = pillion_e2e::Images::new(registry);
         let puppet = Packed::program(&built("puppet"));
         let names = (0..CONTAINERS).map(|n| images.push(&format!("bench/c{n}:1"), &puppet)).collect();
+        let pause = images.push("bench/pause:1", &puppet.clone().with(&["--cmd", "sleep"]));
         let newer = images.push("bench/newer:2", &puppet.with(&["--env", "RELEASE=2"]));
-        Images { names, newer }
+        Images { names, pause, newer }
     }
 
     /// Returns all names.
     pub fn all(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().chain([&self.newer]).map(String::as_str)
+        self.names.iter().chain([&self.pause, &self.newer]).map(String::as_str)
     }
 
     /// Returns the app file of an app `name` with `scale` instances.

@@ -28,10 +28,17 @@ impl Podman {
     /// Podman refuses.
     pub fn with(images: &Images) -> Outcome<Podman> {
         let dir = tempfile::Builder::new().prefix("bench-podman-").tempdir().map_err(|error| error.to_string())?;
-        let pause = images.all().next().unwrap_or_default();
         let conf = format!(
-            "[containers]\ndefault_ulimits = []\n[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n\
-             infra_image = \"{pause}\"\ninfra_command = \"/bin/puppet sleep\"\n"
+            "[containers]
+default_ulimits = []
+[engine]
+runtime = \"runc\"
+cgroup_manager = \"cgroupfs\"
+\
+             events_logger = \"file\"
+infra_image = \"{}\"
+",
+            images.pause
         );
         fs::write(dir.path().join("containers.conf"), conf).map_err(|error| error.to_string())?;
         let podman = Podman { dir, makes_bridge: !Path::new(BRIDGE).exists() };
@@ -42,7 +49,7 @@ impl Podman {
     }
 
     /// Returns a command line up to podman's own arguments.
-    pub fn command(&self) -> Command {
+    fn command(&self) -> Command {
         let path = |name: &str| self.dir.path().join(name);
         let mut command = Command::new("podman");
         command.env("CONTAINERS_CONF", path("containers.conf"));
@@ -53,11 +60,18 @@ impl Podman {
         command
     }
 
+    /// Returns the command that plays a pod; its network is podman's default one, as for any other container.
+    pub fn play(&self, pod: &str, more: &[&str]) -> Outcome<Command> {
+        let mut command = self.command();
+        command.args(["kube", "play", "--quiet", "--network", "podman"]).args(more).arg(self.file(pod)?);
+        Ok(command)
+    }
+
     /// Writes a pod's file.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn file(&self, pod: &str) -> Outcome<PathBuf> {
+    fn file(&self, pod: &str) -> Outcome<PathBuf> {
         let path = self.dir.path().join("pod.yaml");
         fs::write(&path, pod).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(path)
