@@ -10,6 +10,7 @@
 mod create;
 mod error;
 mod exec;
+mod helper_process;
 mod init;
 mod launch;
 mod running;

@@ -31,6 +31,12 @@ pub fn door() -> Option<ExitCode> {
     if arguments.next()? != VERB {
         return None;
     }
+    // What a helper makes is its supervisor's to end: one whose supervisor died must not go on making it. Where the death
+    // came first, the helper's socket or pipe is at its end and says so.
+    if let Err(error) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)) {
+        eprintln!("cannot follow the supervisor's end: {error}");
+        return Some(ExitCode::FAILURE);
+    }
     let name = arguments.next().unwrap_or_default();
     let role = ROLES.iter().find(|(known, _)| name == *known);
     Some(match role {

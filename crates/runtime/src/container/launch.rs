@@ -10,18 +10,24 @@ use std::{
 
 use pillion_fault::Fault;
 use serde::Serialize;
-use tokio::{io::AsyncWriteExt, net::UnixStream, process::Command};
+use tokio::{io::AsyncWriteExt, net::UnixStream, process::Command, time::timeout};
 
 use super::{
     Running, StartError, Stdio, Terminal,
+    helper_process::HelperProcess,
     running::{Facts, reap},
     wire::{self, CreateRequest, ExecRequest, GO, Reply},
 };
 use crate::{
-    cgroup::CgroupError,
+    cgroup::{Cgroup, CgroupError},
     helper::Launcher,
     spec::{ContainerSpec, ExecSpec, SandboxSpec},
 };
+
+/// The helper role that makes a container.
+const CREATE: &str = "create";
+/// How long an ended helper's last word is looked for; it is there at once or never.
+const LAST_WORD: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// A container whose first process waits, confined, just before its `execve`.
 #[derive(Debug)]
@@ -44,7 +50,7 @@ impl Launcher {
         let request = CreateRequest { sandbox: sandbox.clone(), container: container.clone(), terminal };
         let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         let (socket, running) =
-            self.make("create", &request, &fds, Facts { sandbox: sandbox.clone(), container: container.clone() }).await?;
+            self.make(CREATE, &request, &fds, Facts { sandbox: sandbox.clone(), container: container.clone() }).await?;
         Ok(Created { socket, running })
     }
 
@@ -76,29 +82,53 @@ impl Launcher {
         let (ours, theirs) = StdUnixStream::pair().map_err(StartError::Helper)?;
         let mut command = Command::from(self.command(role));
         command.stdin(std::process::Stdio::from(OwnedFd::from(theirs))).stdout(std::process::Stdio::null());
-        let mut helper = command.spawn().map_err(StartError::Helper)?;
-        // The command keeps the other end open, which would hide the end of file.
-        drop(command);
+        // The command keeps the other end open, which would hide the end of file; spawning consumes it.
+        let helper = HelperProcess::spawn(command).map_err(StartError::Helper)?;
         ours.set_nonblocking(true).map_err(StartError::Helper)?;
         let mut socket = UnixStream::from_std(ours).map_err(StartError::Helper)?;
 
+        let lost = || StartError::Lost { doing: "making the container's process" };
         let talk = async {
             // A helper that failed early has said why although it read nothing.
             let sent = wire::send_async(&mut socket, request, fds).await;
             match wire::receive_async(&mut socket).await.map_err(StartError::Talk)? {
                 Some((Reply::Made { pid }, _)) => Ok(pid),
                 Some((Reply::Failed { fault }, _)) => Err(fault.into()),
-                Some((Reply::Terminal, _)) => Err(StartError::Lost { doing: "making the container's process" }),
+                Some((Reply::Terminal, _)) => Err(lost()),
                 None => match sent {
-                    Ok(()) => Err(StartError::Lost { doing: "making the container's process" }),
+                    Ok(()) => Err(lost()),
                     Err(error) => Err(StartError::Talk(error)),
                 },
             }
         };
-        let made = talk.await;
-        // Only after the helper's end is the process ours to wait for.
-        helper.wait().await.map_err(StartError::Helper)?;
-        let pid = made?;
+        let mut talk = Box::pin(talk);
+        // Cancel-safe: the talk goes on in the second arm, and waiting for the end takes nothing.
+        let made = tokio::select! {
+            biased;
+            made = &mut talk => made,
+            // What it said is in the socket by now. That need not end: what it had half made holds the other end too.
+            () = helper.ended() => timeout(LAST_WORD, &mut talk).await.unwrap_or_else(|_| Err(lost())),
+        };
+        drop(talk);
+        let pid = match made {
+            Err(StartError::Lost { .. } | StartError::Talk(_)) if role == CREATE => {
+                let cgroup = Cgroup::at(&facts.sandbox.cgroup.join(&facts.container.name)).ok();
+                report(helper.end_half_made(cgroup).await);
+                return Err(lost());
+            }
+            Err(StartError::Lost { .. } | StartError::Talk(_)) => {
+                report(helper.end_half_made(None).await);
+                return Err(lost());
+            }
+            Ok(pid) => {
+                helper.reap().await.map_err(StartError::Helper)?;
+                pid
+            }
+            Err(error) => {
+                helper.reap().await.map_err(StartError::Helper)?;
+                return Err(error);
+            }
+        };
         let running = Running::new(pid, Arc::new(facts)).map_err(StartError::Watch)?;
         Ok((socket, running))
     }
@@ -152,6 +182,12 @@ async fn started(socket: &mut UnixStream, mut running: Running) -> Result<Runnin
     };
     reap(&running).await;
     Err((failure, running))
+}
+
+fn report(ended: std::io::Result<()>) {
+    if let Err(error) = ended {
+        tracing::warn!(%error, "what a helper had half made is left until the sandbox's end");
+    }
 }
 
 fn taken_apart(stdio: Stdio) -> (Option<super::TerminalSize>, Vec<OwnedFd>) {
