@@ -157,7 +157,17 @@ impl Default for Copy {
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        let stopped = self.run(["system", "stop"]);
+        let mut stopped = self.run(["system", "stop"]);
+        // Apps go on without a server; a test that failed while there was none must not leave them.
+        if stopped.code != 0 && fs::read_dir(self.run_dir().join("i")).is_ok_and(|mut left| left.next().is_some()) {
+            self.kill_server();
+            let mut server = self.spawn(["serve"]);
+            let began = std::time::Instant::now();
+            while stopped.code != 0 && began.elapsed() < Duration::from_secs(20) {
+                stopped = self.run(["system", "stop"]);
+            }
+            server.kill();
+        }
         if let Some(mut server) = self.server.take() {
             server.kill();
         }
