@@ -8,8 +8,10 @@ pub mod system;
 
 use axum::{
     Json, Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request, State},
     http::{Method, StatusCode},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
     routing::MethodRouter,
 };
 
@@ -79,5 +81,19 @@ pub fn router(services: Services) -> Router {
                 .hint("GET /v1/openapi.json describes every path")
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(services.clone(), refuse_when_stopping))
         .with_state(services)
+}
+
+/// A wish that is taken by a server on its way out would be acknowledged and then wait for the next one.
+async fn refuse_when_stopping(State(services): State<Services>, request: Request, next: Next) -> Response {
+    // To stop is what it does already, and to end an app without courtesy helps it to.
+    let path = request.uri().path();
+    let helps = path == "/v1/system/stop" || path.ends_with("/kill");
+    if helps || request.method().is_safe() || !services.system.is_stopping() {
+        return next.run(request).await;
+    }
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "ServerStopping", "the server is stopping and takes no changes any more")
+        .hint("ask again once a server runs")
+        .into_response()
 }

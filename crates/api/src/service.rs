@@ -42,6 +42,11 @@ pub trait System: Send + Sync + 'static {
 
     async fn prune(&self) -> Result<Pruned, Failure>;
 
+    /// Whether the server is on its way out, and takes no wishes any more.
+    fn is_stopping(&self) -> bool {
+        false
+    }
+
     async fn reload(&self) -> Result<Reloaded, Failure>;
 
     /// Ends every instance of an app at once, without the courtesy of stop signals; for after `stop` was asked.

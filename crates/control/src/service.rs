@@ -96,10 +96,10 @@ impl Control {
         Ok((Control { shared: shared.clone() }, Reconciler::new(shared)))
     }
 
-    /// Makes changed settings hold from now on; the ports stay as they were at the start.
-    pub fn tune(&self, max_instances: u32, drain_within: Duration) {
+    /// Makes changed settings hold from now on; the range of the apps' ports stays as it was at the start.
+    pub fn tune(&self, max_instances: u32, drain_within: Duration, gateway_port: u16) {
         let mut settings = self.shared.settings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        (settings.max_instances, settings.drain_within) = (max_instances, drain_within);
+        (settings.max_instances, settings.drain_within, settings.gateway_port) = (max_instances, drain_within, gateway_port);
     }
 
     /// Asks an app to be as `definition` says; creates it if there is none of that name. Returns once it is stored: progress

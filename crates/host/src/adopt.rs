@@ -23,6 +23,9 @@ use crate::{
     translate::Labels,
 };
 
+/// A supervisor that answers takes milliseconds; one that hangs must not hold up the others.
+const FIRST_STATES: Duration = Duration::from_secs(5);
+
 /// Makes the bridge and its rules, or repairs them.
 pub(crate) async fn ensure_network(settings: &HostSettings) -> io::Result<()> {
     let bridge = BridgeSpec {
@@ -77,20 +80,30 @@ pub(crate) async fn adopt_all(engine: &HostEngine) {
     for run in entries(&instance_dir::runs(settings)) {
         match adopt_one(engine, &run).await {
             Ok(Some(id)) => {
-                adopted.insert(id.to_string());
+                adopted.insert(id);
             }
             Ok(None) => {}
             Err(error) => tracing::warn!(instance = %run.display(), %error, "an instance could neither be adopted nor removed"),
         }
     }
+    first_states(engine, &adopted).await;
     // A reboot empties `/run` but not the disk.
     for state in entries(&instance_dir::states(settings)) {
         let name = state.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if !adopted.contains(&name)
+        if !adopted.iter().any(|id| id.as_str() == name)
             && let Err(error) = instance_dir::remove_tree(&state)
         {
             tracing::warn!(directory = %state.display(), %error, "left behind by an instance and not removable");
         }
+    }
+}
+
+/// Waits until every adopted supervisor has told how its instance is: before that, what serves would look as if it did not.
+async fn first_states(engine: &HostEngine, adopted: &BTreeSet<InstanceId>) {
+    let lives = adopted.iter().filter_map(|id| engine.inner.live(id).ok());
+    let told = lives.map(|live| async move { drop(live.heard.subscribe().wait_for(|serial| *serial > 0).await) });
+    if tokio::time::timeout(FIRST_STATES, futures::future::join_all(told)).await.is_err() {
+        tracing::warn!("some supervisors have not told how their instances are; going on without");
     }
 }
 
@@ -111,6 +124,7 @@ async fn adopt_one(engine: &HostEngine, run: &Path) -> io::Result<Option<Instanc
     if let Err(error) = Client::connect(run).await {
         tracing::warn!(instance = %id, %error, "removing what a dead supervisor left");
         clear_remains(&dir, &spec).await;
+        engine.inner.note_cleared(format!("instance {id}"));
         return Ok(None);
     }
     if let NetworkSpec::Bridged { address, .. } = &spec.sandbox.network {

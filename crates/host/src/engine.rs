@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -36,6 +37,9 @@ use crate::{
     translate::{self, Labels, Surroundings},
 };
 
+/// What a supervisor may take to stop beyond its containers' own graces, before it counts as hung.
+const STOP_SLACK: Duration = Duration::from_secs(15);
+
 /// Runs instances on this machine. Cheap to clone; all clones are one engine.
 #[derive(Clone)]
 pub struct HostEngine {
@@ -49,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<Store>,
     pub(crate) facts: Facts,
     books: Mutex<Books>,
+    /// What was cleared away when the engine was opened, until somebody asks.
+    cleared: Mutex<Vec<String>>,
     /// Shared by those who start instances; alone, nothing is half there.
     pub(crate) starting: tokio::sync::RwLock<()>,
 }
@@ -125,6 +131,7 @@ impl HostEngine {
             store,
             facts: Facts::new(),
             books: Mutex::new(books),
+            cleared: Mutex::default(),
             starting: tokio::sync::RwLock::default(),
         };
         let engine = HostEngine { inner: Arc::new(inner) };
@@ -236,9 +243,16 @@ impl HostEngine {
         let Ok(live) = self.inner.live(id) else { return Ok(()) };
         let spec = live.spec.lock().await;
         live.stopping.store(true, Ordering::Relaxed);
-        if let Err(diagnosis) = connection::ask(&live.dir, Request::Stop).await {
-            // Its supervisor is gone or does not answer: the end is the same, without the courtesy.
-            tracing::warn!(instance = %id, cause = %diagnosis.fault, "instance could not be stopped in order; removing it");
+        // One container after another at worst, each with its whole grace.
+        let graces: u64 = spec.containers.iter().map(|container| container.stop_grace_ms).sum();
+        let within = Duration::from_millis(graces) + STOP_SLACK;
+        // A supervisor that is gone or does not answer: the end is the same, without the courtesy.
+        match tokio::time::timeout(within, connection::ask(&live.dir, Request::Stop)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(diagnosis)) => {
+                tracing::warn!(instance = %id, cause = %diagnosis.fault, "instance could not be stopped in order; removing it");
+            }
+            Err(_) => tracing::warn!(instance = %id, "instance did not stop within {within:?}; removing it"),
         }
         adopt::clear_remains(&live.dir, &spec).await;
         logs::keep_newest(&self.inner.settings, &live.app);
@@ -334,6 +348,14 @@ impl Inner {
 
     pub(crate) fn adopt_address(&self, address: std::net::Ipv4Addr, id: &InstanceId) {
         self.books().addresses.adopt(address, id.clone());
+    }
+
+    pub(crate) fn note_cleared(&self, what: String) {
+        self.cleared.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+
+    pub(crate) fn take_cleared(&self) -> Vec<String> {
+        std::mem::take(&mut *self.cleared.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn held_addresses(&self) -> BTreeSet<std::net::Ipv4Addr> {

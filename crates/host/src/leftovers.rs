@@ -27,7 +27,7 @@ pub(crate) async fn clear(engine: &HostEngine) -> io::Result<Vec<String>> {
     let _nothing_starts = engine.inner.starting.write().await;
     let live = engine.live_ids();
     let settings = engine.settings().clone();
-    let mut removed = Vec::new();
+    let mut removed = engine.inner.take_cleared();
     for run in entries(&instance_dir::runs(&settings)) {
         let name = name_of(&run);
         if live.contains(&name) {

@@ -2,7 +2,7 @@
 
 mod lines;
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -131,14 +131,6 @@ impl Client {
         let response = self.send(ask).await?;
         let upgraded = hyper::upgrade::on(response).await.map_err(|source| ClientError::Broken { request: name, source })?;
         Ok(TokioIo::new(upgraded))
-    }
-
-    /// Returns true if a server answers.
-    pub async fn answers(&self) -> bool {
-        matches!(
-            tokio::time::timeout(Duration::from_secs(2), self.ask::<serde_json::Value>(Ask::get("/v1/system/ping"))).await,
-            Ok(Ok(_))
-        )
     }
 
     async fn send(&self, ask: Ask) -> Result<Response<Incoming>, ClientError> {

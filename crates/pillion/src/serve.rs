@@ -69,14 +69,10 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
     claim::make_directories(&layout)?;
     let _lock = claim::only_one(&layout)?;
     let settings = Settings::read(layout.settings()).map_err(|e| Complaint::from_error(&e))?;
-    let slot = Slot::claim(layout.root()).map_err(|e| Complaint::from_error(&e))?;
+    let slot = Slot::claim(layout.root(), layout.state()).map_err(|e| Complaint::from_error(&e))?;
     let exe = std::env::current_exe().map_err(|e| failed("could not find this program's own file")(&e))?;
 
-    let listen = match (args.listen, settings.listen.as_slice()) {
-        (Some(address), _) => vec![address],
-        (None, []) => vec![([127, 0, 0, 1], slot.gateway_port()).into()],
-        (None, given) => given.to_vec(),
-    };
+    let listen = args.listen.map_or_else(|| settings.listen_or(slot.gateway_port()), |address| vec![address]);
     // Ports are taken before anything runs: a port that is not free is the commonest reason not to start.
     let keeper = GatewayKeeper::open(&layout, &exe, slot, &settings, &listen).await?;
 
@@ -88,8 +84,8 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
     let control_settings = ControlSettings {
         app_ports: slot.app_ports(),
         gateway_port: keeper.port(),
-        drain_within: Duration::from_secs(settings.drain_seconds.unwrap_or(30)),
-        max_instances: settings.max_instances.unwrap_or(30),
+        drain_within: settings.drain_within(),
+        max_instances: settings.max_instances(),
     };
     let as_engine: Arc<dyn Engine> = engine.clone();
     let (control, reconciler) = Control::new(store.clone(), as_engine, keeper.drainer(), control_settings)
@@ -108,7 +104,10 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
         control.clone(),
         images.clone(),
         gateway.facts(),
+        gateway.mover(),
         settings,
+        args.listen.is_some(),
+        slot.gateway_port(),
         ask_stop,
     ));
     let services = Services { control, images, system: machine.clone() };
@@ -126,21 +125,56 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
 
     let running = Running { engine, reconciling, stop_reconciler, gateway, api, close_api, socket: layout.api_socket() };
     let mut parent = args.tied.then(parent_gone);
-    loop {
+    let (apps, stopped) = loop {
         // Every arm only waits for one message or signal, so losing a race loses nothing.
         tokio::select! {
-            _ = terminate.recv() => return running.end(shutdown::Apps::of_signal(args.tied), None).await,
-            _ = interrupt.recv() => return running.end(shutdown::Apps::of_signal(args.tied), None).await,
+            _ = terminate.recv() => break (shutdown::Apps::of_signal(args.tied), None),
+            _ = interrupt.recv() => break (shutdown::Apps::of_signal(args.tied), None),
             _ = hang_up.recv() => machine.reload_on_signal().await,
             asked = stop_asked.recv() => {
                 let Some(asked) = asked else { continue };
-                return running.end(asked.apps, Some(asked.stopped)).await;
+                break (asked.apps, Some(asked.stopped));
             }
             () = async { match parent.as_mut() { Some(gone) => { let _ = gone.await; } None => std::future::pending().await } } => {
                 tracing::info!("`pillion up` is gone: stopping its apps");
-                return running.end(shutdown::Apps::Stop, None).await;
+                break (shutdown::Apps::Stop, None);
             }
         }
+    };
+    machine.begin_to_stop();
+    running.end(apps, stopped).await?;
+    if apps == shutdown::Apps::Stop {
+        withdraw(&layout, slot);
+    }
+    Ok(())
+}
+
+/// Removes what instances left that are gone, without a server; returns what that was, one line each.
+pub async fn clear_leftovers(layout: &Layout) -> Result<Vec<String>, Complaint> {
+    let failed = |error: &dyn std::error::Error| Complaint::new("not everything could be removed").because(Some(error));
+    claim::make_directories(layout)?;
+    let _lock = claim::only_one(layout)?;
+    let settings = Settings::read(layout.settings()).map_err(|e| Complaint::from_error(&e))?;
+    let slot = Slot::claim(layout.root(), layout.state()).map_err(|e| Complaint::from_error(&e))?;
+    let exe = std::env::current_exe().map_err(|e| failed(&e))?;
+    let engine = HostEngine::open(host_settings(layout, slot, &settings, exe)?).await.map_err(|e| failed(&e))?;
+    let removed = engine.clear_leftovers().await.map_err(|e| failed(&e))?;
+    engine.close().await;
+    if engine.observe().borrow().instances.is_empty() && !layout.gateway().join("control.sock").exists() {
+        withdraw(layout, slot);
+    }
+    Ok(removed)
+}
+
+/// Takes back what this copy had on the machine beyond its state.
+fn withdraw(layout: &Layout, slot: Slot) {
+    claim::withdraw(layout);
+    if layout.run().exists() && layout.root().is_some() {
+        // Something of it still runs: its share must not become another's.
+        return;
+    }
+    if let Err(error) = slot.release(layout.root()) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the claim stays");
     }
 }
 

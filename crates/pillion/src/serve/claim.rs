@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io,
     os::unix::{
-        fs::{DirBuilderExt, PermissionsExt},
+        fs::{DirBuilderExt, MetadataExt, PermissionsExt},
         net::UnixListener,
     },
     path::Path,
@@ -49,12 +49,36 @@ pub fn only_one(layout: &Layout) -> Result<File, Complaint> {
     };
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| failed(&e))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        // The server that had it before may have removed the name meanwhile: then it is a lock that nobody else finds.
+        Ok(()) if !is_same(&file, &path) => {
+            make_directories(layout)?;
+            only_one(layout)
+        }
         Ok(()) => Ok(file),
         Err(Errno::WOULDBLOCK) => {
             let complaint = Complaint::conflict(format!("a server already runs for {}", layout.state().display()));
             Err(complaint.hint("`pillion system info` shows it, `pillion system stop` ends it"))
         }
         Err(error) => Err(failed(&error)),
+    }
+}
+
+fn is_same(file: &File, path: &Path) -> bool {
+    let (Ok(ours), Ok(named)) = (file.metadata(), fs::metadata(path)) else { return false };
+    (ours.dev(), ours.ino()) == (named.dev(), named.ino())
+}
+
+/// Removes the directories below `/run` and the lock, once nothing is in them any more; the last thing a server does when
+/// its apps have stopped.
+pub fn withdraw(layout: &Layout) {
+    let instances = layout.run().join("i");
+    for dir in [layout.gateway(), layout.run().join("gates"), instances.clone()] {
+        // What is not empty is in use, or for `system prune` to explain.
+        let _ = fs::remove_dir(dir);
+    }
+    if !instances.exists() {
+        let _ = fs::remove_file(layout.lock());
+        let _ = fs::remove_dir(layout.run());
     }
 }
 

@@ -65,10 +65,35 @@ pub struct GatewayKeeper {
 /// A gateway that is kept running.
 pub struct Gateway {
     orders: oneshot::Sender<Order>,
+    moves: mpsc::Sender<Move>,
     task: JoinHandle<()>,
     facts: watch::Receiver<GatewayFacts>,
 }
 
+/// A wish for other shared addresses, and whom to tell how it went.
+struct Move {
+    listen: Vec<SocketAddr>,
+    answer: oneshot::Sender<Result<(), Complaint>>,
+}
+
+/// Moves the gateway to other shared addresses; cheap to clone.
+#[derive(Clone)]
+pub struct Mover(mpsc::Sender<Move>);
+
+impl Mover {
+    /// Has the gateway listen there and nowhere else; requests under way are finished.
+    ///
+    /// # Errors
+    /// An address cannot be had; then nothing has changed.
+    pub async fn listen(&self, listen: Vec<SocketAddr>) -> Result<(), Complaint> {
+        let ended = || Complaint::new("the gateway cannot listen elsewhere: the server is ending");
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Move { listen, answer }).await.map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())?
+    }
+}
+
+/// What is to become of it.
 enum Order {
     /// Leave it running.
     Leave,
@@ -119,14 +144,19 @@ impl GatewayKeeper {
     pub fn start(self, routes: watch::Receiver<Arc<Routes>>) -> Gateway {
         let (orders, ordered) = oneshot::channel();
         let (publish, facts) = watch::channel(GatewayFacts::default());
-        let task = tokio::spawn(Keeping { keeper: self, routes, publish, last_generation: 0 }.run(ordered));
-        Gateway { orders, task, facts }
+        let (moves, moving) = mpsc::channel(1);
+        let task = tokio::spawn(Keeping { keeper: self, routes, publish, moving, last_generation: 0 }.run(ordered));
+        Gateway { orders, moves, task, facts }
     }
 }
 
 impl Gateway {
     pub fn facts(&self) -> watch::Receiver<GatewayFacts> {
         self.facts.clone()
+    }
+
+    pub fn mover(&self) -> Mover {
+        Mover(self.moves.clone())
     }
 
     /// Stops telling it; it goes on by its last table.
@@ -153,6 +183,7 @@ struct Keeping {
     keeper: GatewayKeeper,
     routes: watch::Receiver<Arc<Routes>>,
     publish: watch::Sender<GatewayFacts>,
+    moving: mpsc::Receiver<Move>,
     /// The gateway only takes rising generations, and outlives servers whose own count begins anew.
     last_generation: u64,
 }
@@ -194,6 +225,7 @@ impl Keeping {
             // Waiting for an order and for time only: both may be dropped.
             tokio::select! {
                 _ = &mut ordered => return,
+                Some(Move { listen, answer }) = self.moving.recv() => drop(answer.send(self.keeper.sockets.share(&listen))),
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             }
         }
@@ -207,6 +239,21 @@ impl Keeping {
     ) -> Over {
         self.last_generation = self.last_generation.max(client.generation());
         self.publish.send_modify(|facts| facts.pid = Some(client.pid()));
+        // An adopted gateway's own table is better than the one of a server that has not looked at its apps yet.
+        loop {
+            // Each stays as it is when another arm wins.
+            tokio::select! {
+                order = &mut *ordered => return Over::Ordered(order.unwrap_or(Order::Leave)),
+                told = news.recv() => match told {
+                    Some(News::Drained { instance }) => self.keeper.drained.drained(instance),
+                    None => return Over::Gone,
+                },
+                looked = async { self.routes.wait_for(|routes| routes.generation > 0).await.is_ok() } => match looked {
+                    true => break,
+                    false => return Over::Ordered(ordered.await.unwrap_or(Order::Leave)),
+                },
+            }
+        }
         let mut listening = false;
         loop {
             let routes = self.routes.borrow_and_update().clone();
@@ -226,6 +273,18 @@ impl Keeping {
                     told = news.recv() => match told {
                         Some(News::Drained { instance }) => self.keeper.drained.drained(instance),
                         None => return Over::Gone,
+                    },
+                    Some(Move { listen, answer }) = self.moving.recv() => {
+                        let moved = self.keeper.sockets.share(&listen);
+                        let told = match moved {
+                            Ok(()) => self.tell_sockets(client).await,
+                            Err(_) => Ok(()),
+                        };
+                        // Whoever asked may be gone.
+                        let _ = answer.send(moved);
+                        if told.is_err() {
+                            return Over::Gone;
+                        }
                     },
                     changed = self.routes.changed() => match changed {
                         Ok(()) => break,

@@ -1,8 +1,15 @@
 //! The server and its machine, for the API: info, prune, reload, stop.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
+use hyper::StatusCode;
 use pillion_api::{
     Failure, Images, System,
     wire::{Pruned, Reloaded, StopRequest, SystemInfo, Warning},
@@ -11,13 +18,14 @@ use pillion_control::Control;
 use pillion_engine::Engine;
 use pillion_host::HostEngine;
 use pillion_model::AppName;
+use pillion_runtime::host_checks::{Verdict, host_checks};
 use pillion_supervisor::{Client, protocol::Request};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::{
-    gateway::GatewayFacts,
+    gateway::{GatewayFacts, Mover},
     images::HostImages,
-    settings::Settings,
+    settings::{Settings, SettingsError},
     shutdown::{Apps, StopAsked},
 };
 use crate::layout::Layout;
@@ -29,8 +37,15 @@ pub struct Machine {
     control: Control,
     images: Arc<HostImages>,
     gateway: watch::Receiver<GatewayFacts>,
-    /// What was read last.
+    /// What is in force.
     settings: Mutex<Settings>,
+    /// Where the gateway listens whatever the settings say, because the command line said so.
+    listen_given: bool,
+    /// The gateway's port where nothing says another.
+    port: u16,
+    mover: Mover,
+    /// Set once the server is on its way out.
+    stopping: AtomicBool,
     ask_stop: mpsc::Sender<StopAsked>,
 }
 
@@ -41,10 +56,18 @@ impl Machine {
         control: Control,
         images: Arc<HostImages>,
         gateway: watch::Receiver<GatewayFacts>,
+        mover: Mover,
         settings: Settings,
+        listen_given: bool,
+        port: u16,
         ask_stop: mpsc::Sender<StopAsked>,
     ) -> Self {
-        Self { layout, engine, control, images, gateway, settings: Mutex::new(settings), ask_stop }
+        Self { layout, engine, control, images, gateway, settings: Mutex::new(settings), listen_given, port, mover, stopping: AtomicBool::new(false), ask_stop }
+    }
+
+    /// Takes no wishes from now on.
+    pub fn begin_to_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// Reads the settings again because of a signal; nobody waits for the answer but the log.
@@ -64,7 +87,11 @@ impl System for Machine {
         let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
         let mut warnings: Vec<Warning> =
             gateway.troubles.iter().map(|message| Warning { message: message.clone(), fix: None }).collect();
-        warnings.extend(kernel_too_old(&kernel));
+        let bridge = self.engine.settings().bridge.clone();
+        // Reads the packet filter and many files: not on a thread that answers others.
+        let found = tokio::task::spawn_blocking(move || host_checks(&bridge)).await.unwrap_or_default();
+        let amiss = found.into_iter().filter(|finding| finding.verdict != Verdict::Fine);
+        warnings.extend(amiss.map(|finding| Warning { message: finding.found, fix: finding.fix }));
         Ok(SystemInfo {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
@@ -82,22 +109,42 @@ impl System for Machine {
     }
 
     async fn prune(&self) -> Result<Pruned, Failure> {
-        // What dead supervisors left was cleared when this server opened its engine; images are what piles up.
-        Ok(self.images.prune().await?)
+        let cleared = self.engine.clear_leftovers().await;
+        let mut removed = cleared.map_err(|error| {
+            Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "PruneFailed", format!("not everything could be removed: {error}"))
+        })?;
+        let images = self.images.prune().await?;
+        removed.extend(images.removed);
+        Ok(Pruned { removed, freed_bytes: images.freed_bytes })
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     async fn reload(&self) -> Result<Reloaded, Failure> {
-        let read = Settings::read(self.layout.settings()).map_err(|error| {
-            let mut message = error.to_string();
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                message.push_str(&format!(": {cause}"));
-                source = cause.source();
-            }
-            Failure::bad_request("SettingsInvalid", message).hint("the settings in force are still the old ones")
-        })?;
-        let changed = read.changed(&*self.settings.lock().await);
-        Ok(Reloaded { applied: Vec::new(), needs_restart: changed })
+        let mut in_force = self.settings.lock().await;
+        let path = self.layout.settings();
+        let read = Settings::read(path).map_err(|error| refused(&error))?;
+        let certificates = read.certificates(path).map_err(|error| refused(&error))?;
+        let changed = read.changed(&in_force);
+        // What can fail comes first, so that a refusal leaves everything as it was.
+        if !self.listen_given && read.listen != in_force.listen {
+            let moved = self.mover.listen(read.listen_or(self.port)).await;
+            moved.map_err(|complaint| Failure::bad_request("SettingsInvalid", complaint.to_string()).hint(UNCHANGED))?;
+        }
+        self.engine.tune(read.tuning());
+        self.engine.images().trust(read.insecure_registries.clone(), certificates);
+        let port = self.gateway.borrow().listen.first().map(std::net::SocketAddr::port);
+        self.control.tune(read.max_instances(), read.drain_within(), port.unwrap_or_default());
+        if let Err(error) = self.engine.repair_network().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the network is not whole");
+        }
+        let waits = |key: &String| NEED_RESTART.contains(&key.as_str()) || (self.listen_given && key == "listen");
+        let (needs_restart, applied) = changed.into_iter().partition(waits);
+        let access_log = in_force.access_log.take();
+        *in_force = Settings { access_log, ..read };
+        Ok(Reloaded { applied, needs_restart })
     }
 
     async fn kill(&self, app: &AppName) -> Result<(), Failure> {
@@ -118,6 +165,7 @@ impl System for Machine {
     }
 
     async fn stop(&self, request: StopRequest) -> Result<(), Failure> {
+        self.begin_to_stop();
         let apps = if request.keep_apps { Apps::Keep } else { Apps::Stop };
         let (stopped, wait) = oneshot::channel();
         // Full or closed: the server is ending already, and this call waits for the same end.
@@ -128,13 +176,19 @@ impl System for Machine {
     }
 }
 
-fn kernel_too_old(release: &str) -> Option<Warning> {
-    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
-    let version = (numbers.next()?, numbers.next()?);
-    (version < (6, 1)).then(|| Warning {
-        message: format!("the kernel is {release}: containers cannot have user namespaces of their own before 6.1"),
-        fix: Some("install a newer kernel, or set `userNamespace: off` in the app file".into()),
-    })
+/// The gateway opens its log once, when it starts.
+const NEED_RESTART: &[&str] = &["accessLog"];
+
+const UNCHANGED: &str = "the settings in force are still the old ones";
+
+fn refused(error: &SettingsError) -> Failure {
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    Failure::bad_request("SettingsInvalid", message).hint(UNCHANGED)
 }
 
 fn cgroup_version() -> &'static str {

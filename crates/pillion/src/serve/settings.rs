@@ -4,9 +4,14 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use pillion_host::{LogLimits, Tuning};
 use serde::{Deserialize, Serialize};
+
+/// In bytes; a log that is rotated with every few lines helps nobody.
+const SMALLEST_LOG: u64 = 4096;
 
 /// What the administrator decides.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +55,8 @@ pub enum SettingsError {
     Read { path: PathBuf, source: io::Error },
     #[error("the settings {} are not right", path.display())]
     Invalid { path: PathBuf, source: Box<serde_saphyr::Error> },
+    #[error("the settings {} are not right: `{key}` {reason}", path.display())]
+    Value { path: PathBuf, key: &'static str, reason: String },
     #[error("the settings {} name a certificate that cannot be read: {}", path.display(), certificate.display())]
     Certificate { path: PathBuf, certificate: PathBuf, source: io::Error },
 }
@@ -69,7 +76,33 @@ impl Settings {
         if empty {
             return Ok(Self::default());
         }
-        serde_saphyr::from_str(&text).map_err(|source| SettingsError::Invalid { path: path.to_owned(), source: Box::new(source) })
+        let read: Self = serde_saphyr::from_str(&text)
+            .map_err(|source| SettingsError::Invalid { path: path.to_owned(), source: Box::new(source) })?;
+        read.check().map_err(|(key, reason)| SettingsError::Value { path: path.to_owned(), key, reason })?;
+        Ok(read)
+    }
+
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let relative = |paths: &[PathBuf]| paths.iter().find(|path| path.is_relative()).map(|path| path.display().to_string());
+        if let Some(path) = relative(&self.allow_host_paths) {
+            return Err(("allowHostPaths", format!("must have absolute paths, and {path} is not one")));
+        }
+        if let Some(path) = relative(&self.registry_certificates) {
+            return Err(("registryCertificates", format!("must have absolute paths, and {path} is not one")));
+        }
+        if self.access_log.as_ref().is_some_and(|path| path.is_relative()) {
+            return Err(("accessLog", "must be an absolute path".into()));
+        }
+        if let Some(registry) = self.insecure_registries.iter().find(|registry| registry.contains('/') || registry.is_empty()) {
+            return Err(("insecureRegistries", format!("must name registries as `host` or `host:port`, and {registry:?} is none")));
+        }
+        if self.max_instances == Some(0) {
+            return Err(("maxInstances", "must be at least 1".into()));
+        }
+        if self.logs.files == 0 || self.logs.file_bytes < SMALLEST_LOG {
+            return Err(("logs", format!("must keep at least one file of at least {SMALLEST_LOG} bytes")));
+        }
+        Ok(())
     }
 
     /// Reads the certificates that the settings name.
@@ -78,13 +111,36 @@ impl Settings {
     /// One cannot be read.
     pub fn certificates(&self, path: &Path) -> Result<Vec<String>, SettingsError> {
         let read = |certificate: &PathBuf| {
-            std::fs::read_to_string(certificate).map_err(|source| SettingsError::Certificate {
+            let text = std::fs::read_to_string(certificate).and_then(|text| match text.contains("-----BEGIN CERTIFICATE-----") {
+                true => Ok(text),
+                false => Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no PEM certificate")),
+            });
+            text.map_err(|source| SettingsError::Certificate {
                 path: path.to_owned(),
                 certificate: certificate.clone(),
                 source,
             })
         };
         self.registry_certificates.iter().map(read).collect()
+    }
+
+    pub fn max_instances(&self) -> u32 {
+        self.max_instances.unwrap_or(30)
+    }
+
+    pub fn drain_within(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds.unwrap_or(30))
+    }
+
+    /// Returns where the gateway listens: what is set, or this copy's own port on loopback.
+    pub fn listen_or(&self, otherwise: u16) -> Vec<SocketAddr> {
+        if self.listen.is_empty() { vec![([127, 0, 0, 1], otherwise).into()] } else { self.listen.clone() }
+    }
+
+    /// Returns what the engine can take over while it runs.
+    pub fn tuning(&self) -> Tuning {
+        let logs = LogLimits { file_bytes: self.logs.file_bytes, files: self.logs.files };
+        Tuning { allowed_host_paths: self.allow_host_paths.clone(), logs }
     }
 
     /// Names the settings that differ, as they are written.
@@ -111,6 +167,15 @@ mod tests {
         assert_eq!(read.listen, ["0.0.0.0:80".parse().unwrap()]);
         assert_eq!(read.logs, Logs { files: 2, ..Logs::default() });
         assert_eq!(read.changed(&Settings::default()), ["listen", "logs"]);
+        for (text, key) in [
+            ("allowHostPaths: [srv]", "allowHostPaths"),
+            ("maxInstances: 0", "maxInstances"),
+            ("logs: { fileBytes: 1 }", "logs"),
+            ("insecureRegistries: ['http://here']", "insecureRegistries"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert!(matches!(Settings::read(&path), Err(SettingsError::Value { key: refused, .. }) if refused == key), "{text}");
+        }
         std::fs::write(&path, "listne: []\n").unwrap();
         assert!(matches!(Settings::read(&path), Err(SettingsError::Invalid { .. })));
     }

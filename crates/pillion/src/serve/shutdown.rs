@@ -21,6 +21,8 @@ use crate::complaint::Complaint;
 const DRAIN: Duration = Duration::from_secs(10);
 /// All instances together may take this long to stop in order; containers have their own grace, 10 s unless told.
 const STOP_APPS: Duration = Duration::from_secs(90);
+/// A slow disk may take this long; what is not durable then is checked, and fetched again, after a crash.
+const SETTLE: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_secs(6);
 const CLOSE_API: Duration = Duration::from_secs(4);
 
@@ -70,6 +72,15 @@ impl Running {
                 stop_instances(&self.engine).await;
                 self.engine.close().await;
             }
+        }
+        let images = self.engine.images().clone();
+        // Layers are made durable in the background; after this nothing of them is lost with the power.
+        let settled = tokio::task::spawn_blocking(move || images.settle());
+        match tokio::time::timeout(SETTLE, settled).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::warn!(error = &error as &dyn std::error::Error, "images may not be on disk"),
+            Ok(Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "making images durable failed"),
+            Err(_) => tracing::warn!("images were not on disk within {SETTLE:?}"),
         }
         if let Some(stopped) = stopped {
             // The client may have gone; the stop was done all the same.

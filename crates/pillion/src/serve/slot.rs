@@ -19,6 +19,9 @@ const SLOTS: u16 = 160;
 /// Where claims are written; emptied by a reboot, after which no copy runs that could mind.
 const CLAIMS: &str = "/run/pillion-copies";
 
+/// The slot this copy had last, in its state.
+const LAST: &str = "slot";
+
 /// Above what distributions and systemd give out.
 const FIRST_ID: u32 = 0x7000_0000;
 
@@ -40,14 +43,41 @@ impl Slot {
     ///
     /// # Errors
     /// The claims cannot be read or written, or none is left.
-    pub fn claim(root: Option<&Path>) -> Result<Self, SlotError> {
+    pub fn claim(root: Option<&Path>, state: &Path) -> Result<Self, SlotError> {
+        let Some(root) = root else { return Ok(Slot(0)) };
+        // What apps were given out of this copy's share is still theirs after a stop: the same slot again, if it can be.
+        let file = state.join(LAST);
+        let last = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+        let slot = Self::claim_in(Path::new(CLAIMS), root, last)?;
+        fs::write(&file, slot.0.to_string()).map_err(|source| SlotError::Claims { path: file, source })?;
+        Ok(slot)
+    }
+
+    /// Gives the slot back: this copy has nothing on the machine any more that another could collide with.
+    ///
+    /// # Errors
+    /// The claim cannot be removed.
+    pub fn release(self, root: Option<&Path>) -> Result<(), SlotError> {
         match root {
-            None => Ok(Slot(0)),
-            Some(root) => Self::claim_in(Path::new(CLAIMS), root),
+            None => Ok(()),
+            Some(root) => self.release_in(Path::new(CLAIMS), root),
         }
     }
 
-    fn claim_in(claims: &Path, root: &Path) -> Result<Self, SlotError> {
+    fn release_in(self, claims: &Path, root: &Path) -> Result<(), SlotError> {
+        let path = claims.join(self.0.to_string());
+        let failed = |source| SlotError::Claims { path: path.clone(), source };
+        let lock = File::create(claims.join("lock")).map_err(failed)?;
+        flock(&lock, FlockOperation::LockExclusive).map_err(|e| failed(e.into()))?;
+        match fs::read(&path) {
+            Ok(holder) if holder == root.as_os_str().as_encoded_bytes() => fs::remove_file(&path).map_err(failed),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn claim_in(claims: &Path, root: &Path, last: Option<u16>) -> Result<Self, SlotError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| SlotError::Claims { path, source }
@@ -68,13 +98,18 @@ impl Slot {
             }
             // A root that is gone has no server, and its instances were its supervisors' to end.
             let gone = holder.is_empty() || !Path::new(&*String::from_utf8_lossy(&holder)).exists();
-            if gone && free.is_none() {
+            if gone && (free.is_none() || last == Some(number)) && Slot(number).is_vacant() {
                 free = Some((number, path));
             }
         }
         let (number, path) = free.ok_or(SlotError::NoneLeft)?;
         fs::write(&path, root.as_os_str().as_encoded_bytes()).map_err(failed(&path))?;
         Ok(Slot(number))
+    }
+
+    /// Returns false where a program listens on the gateway's port: a stranger's, or one that a killed copy left.
+    fn is_vacant(self) -> bool {
+        std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, self.gateway_port())).is_ok()
     }
 
     /// The name of the bridge and of the packet filter's table; at most 15 bytes.
@@ -135,13 +170,28 @@ mod tests {
         let claims = dir.path().join("claims");
         let roots = ["a", "b"].map(|name| dir.path().join(name));
         roots.iter().for_each(|root| fs::create_dir(root).unwrap());
-        let a = Slot::claim_in(&claims, &roots[0]).unwrap();
-        let b = Slot::claim_in(&claims, &roots[1]).unwrap();
+        let a = Slot::claim_in(&claims, &roots[0], None).unwrap();
+        let b = Slot::claim_in(&claims, &roots[1], None).unwrap();
         assert_ne!(a, b);
-        assert_eq!(Slot::claim_in(&claims, &roots[0]).unwrap(), a);
+        assert_eq!(Slot::claim_in(&claims, &roots[0], None).unwrap(), a);
         fs::remove_dir(&roots[0]).unwrap();
         let c = dir.path().join("c");
-        assert_eq!(Slot::claim_in(&claims, &c).unwrap(), a, "the slot of a root that is gone is free again");
+        assert_eq!(Slot::claim_in(&claims, &c, None).unwrap(), a, "the slot of a root that is gone is free again");
+    }
+
+    #[test]
+    fn a_slot_that_was_given_back_is_had_again_unless_somebody_took_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let claims = dir.path().join("claims");
+        let roots = ["a", "b", "c"].map(|name| dir.path().join(name));
+        roots.iter().for_each(|root| fs::create_dir(root).unwrap());
+        let [a, b] = [0, 1].map(|n| Slot::claim_in(&claims, &roots[n], None).unwrap());
+        a.release_in(&claims, &roots[1]).unwrap();
+        assert_eq!(Slot::claim_in(&claims, &roots[0], None).unwrap(), a, "only its holder gives it back");
+        a.release_in(&claims, &roots[0]).unwrap();
+        b.release_in(&claims, &roots[1]).unwrap();
+        assert_eq!(Slot::claim_in(&claims, &roots[1], Some(b.0)).unwrap(), b);
+        assert_eq!(Slot::claim_in(&claims, &roots[2], Some(b.0)).unwrap(), a, "it has another holder");
     }
 
     #[test]

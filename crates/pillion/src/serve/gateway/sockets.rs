@@ -49,6 +49,21 @@ impl Sockets {
         Ok(Self { shared, apps, missing: BTreeMap::new() })
     }
 
+    /// Takes other shared addresses: all of them, or none if one cannot be had.
+    ///
+    /// # Errors
+    /// An address is not free or not ours to take.
+    pub fn share(&mut self, listen: &[SocketAddr]) -> Result<(), Complaint> {
+        let mut fresh = BTreeMap::new();
+        for &address in listen.iter().filter(|address| !self.shared.contains_key(address)) {
+            let socket = TcpListener::bind(address).map_err(|error| not_free(address, &error))?;
+            fresh.insert(socket.local_addr().unwrap_or(address), OwnedFd::from(socket));
+        }
+        self.shared.retain(|address, _| listen.contains(address));
+        self.shared.append(&mut fresh);
+        Ok(())
+    }
+
     /// Opens and closes the apps' own ports until they are those of the routes; true if anything changed.
     pub fn fit(&mut self, routes: &Routes) -> bool {
         let wanted: BTreeMap<SocketAddr, &str> = routes
