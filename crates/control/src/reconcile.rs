@@ -369,7 +369,12 @@ impl Reconciler {
         self.shared.draining.send_if_modified(|old| replace(old, draining));
         self.shared.refusals.send_if_modified(|old| replace(old, refusals));
         self.shared.routes.send_if_modified(|old| {
-            let changed = old.apps != apps;
+            // A gateway that outlived the last server knows better than one who has not looked yet.
+            let first = old.generation == 0;
+            if first && (self.store_failures > 0 || !observed.complete) {
+                return false;
+            }
+            let changed = first || old.apps != apps;
             if changed {
                 *old = Arc::new(Routes { generation: old.generation + 1, apps });
             }

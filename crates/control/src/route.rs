@@ -7,7 +7,7 @@ use pillion_model::{AppName, InstanceId};
 /// The routes of all apps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routes {
-    /// Rises with every change of `apps`. Starts anew with the process: the composition root adds its own epoch where a
+    /// Rises with every change of `apps`; 0 until the state and the engine have been looked at for the first time. Starts anew with the process: the composition root adds its own epoch where a
     /// gateway that outlived the process compares generations.
     pub generation: u64,
     pub apps: Vec<AppRoute>,
