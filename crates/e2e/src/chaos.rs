@@ -155,6 +155,11 @@ fn classify(
     runs: &Path,
     group: Option<&str>,
 ) -> Option<Process> {
+    // First, because what runs in a container may have any name and arguments.
+    let mark = group.map(|group| format!("/{group}/"));
+    if let Some((_, below)) = mark.and_then(|mark| seen.groups.lines().find_map(|line| line.split_once(&mark))) {
+        return Some(Process { role: Role::Contained, pid, instance: below.split('/').next().map(str::to_owned) });
+    }
     let verb = seen.words.get(1).map(String::as_str).unwrap_or_default();
     let named =
         || seen.words.iter().find_map(|word| Some(Path::new(word).strip_prefix(runs).ok()?.to_string_lossy().into_owned()));
@@ -173,12 +178,7 @@ fn classify(
                 .find_map(|word| Some(Path::new(word).strip_prefix(runs).ok()?.to_string_lossy().into_owned()))?;
             (Role::Helper, Some(instance))
         }
-        _ => {
-            let mark = format!("/{}/", group?);
-            let line = seen.groups.lines().find(|line| line.contains(&mark))?;
-            let instance = line.split_once(&mark)?.1.split('/').next().map(str::to_owned);
-            (Role::Contained, instance)
-        }
+        _ => return None,
     };
     Some(Process { role, pid, instance })
 }

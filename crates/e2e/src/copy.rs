@@ -171,6 +171,10 @@ impl Drop for Copy {
         if let Some(mut server) = self.server.take() {
             server.kill();
         }
+        // Empty directories and a lock; what is more than that is evidence.
+        if fs::read_dir(self.run_dir().join("i")).is_ok_and(|mut left| left.next().is_none()) {
+            let _ = fs::remove_dir_all(self.run_dir());
+        }
         if std::thread::panicking() {
             let log = fs::read_to_string(self.root.path().join("lib/logs/serve.log")).unwrap_or_default();
             eprintln!("system stop: {stopped:?}\nserver log:\n{log}");
