@@ -117,12 +117,17 @@ async fn adopt_one(engine: &HostEngine, run: &Path) -> io::Result<Option<Instanc
     let (spec, labels, id) = match read {
         Ok(read) => read,
         // Never got as far as a spec, so it never got a supervisor either.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return instance_dir::remove_tree(run).map(|()| None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            engine.inner.note_cleared(format!("instance {}", run.file_name().unwrap_or_default().display()));
+            return instance_dir::remove_tree(run).map(|()| None);
+        }
         Err(error) => return Err(error),
     };
     let dir = InstanceDir::of(settings, &labels.app, &id);
     if let Err(error) = Client::connect(run).await {
         tracing::warn!(instance = %id, %error, "removing what a dead supervisor left");
+        let of = dir.run.clone();
+        blocking(move || end_unready(&of)).await?;
         clear_remains(&dir, &spec).await;
         engine.inner.note_cleared(format!("instance {id}"));
         return Ok(None);
@@ -175,7 +180,21 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
 /// process must also carry the instance's directory among its arguments.
 fn end_supervisor(run: &Path) {
     let pid = fs::read_to_string(run.join(pillion_supervisor::PID_FILE)).ok().and_then(|text| text.trim().parse::<i32>().ok());
-    let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else { return };
+    if let Some(pid) = pid {
+        end_if_of(pid, run);
+    }
+}
+
+/// Ends a supervisor that was started but has not come as far as its socket and its pid file: the server that started it
+/// died meanwhile.
+fn end_unready(run: &Path) {
+    let pids = entries(Path::new("/proc")).into_iter().filter_map(|entry| entry.file_name()?.to_str()?.parse::<i32>().ok());
+    pids.for_each(|pid| end_if_of(pid, run));
+}
+
+/// Kills the process if it is one of this instance's, and waits for its end.
+fn end_if_of(pid: i32, run: &Path) {
+    let Some(pid) = rustix::process::Pid::from_raw(pid) else { return };
     // The descriptor pins the process: between the check and the kill the number cannot change hands.
     let Ok(process) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else { return };
     let arguments = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();

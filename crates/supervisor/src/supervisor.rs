@@ -316,11 +316,13 @@ impl Shared {
     /// Reads what containers use and listen on, unless that was done less than `age` ago.
     fn refresh_usage(&self, age: Ms) {
         let now = self.clock.now();
-        if self.usage_at.get().is_some_and(|at| now.saturating_sub(at) < age) {
+        let lives = self.lives.borrow();
+        // A container that began to run since the last reading has no numbers yet.
+        let unknown = lives.values().any(|h| h.process.is_some() && !self.usage.borrow().contains_key(&h.container));
+        if !unknown && self.usage_at.get().is_some_and(|at| now.saturating_sub(at) < age) {
             return;
         }
         self.usage_at.set(Some(now));
-        let lives = self.lives.borrow();
         let read = lives.values().filter_map(|h| Some((h.container.clone(), h.process.as_ref()?.usage()))).collect();
         *self.usage.borrow_mut() = read;
         let mut heard: BTreeMap<String, Vec<Listener>> = BTreeMap::new();

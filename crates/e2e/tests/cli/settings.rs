@@ -1,0 +1,60 @@
+//! `system reload`: what changes at once, what waits for a restart, and what is refused whole.
+
+use std::fs;
+
+use pillion_e2e::{free_port, get, request};
+
+use crate::shop::Shop;
+
+#[test]
+fn changed_settings_come_into_force_while_the_app_runs_on() {
+    let shop = Shop::open();
+    let pid = shop.pid("web");
+    let host = tempfile::tempdir().expect("a directory");
+    fs::write(host.path().join("note"), "from the host").expect("a file");
+    let path = host.path().display();
+    let image = &shop.image;
+    let file = format!(
+        "name: files\ncontainers:\n  web: {{ main: true, image: '{image}', port: 8080, command: [read, /host/note, serve, '8080'], \
+         volumes: [{{ volume: host, path: /host }}] }}\nvolumes: {{ host: {{ hostPath: '{path}' }} }}\n"
+    );
+    let refused = shop.copy.apply(&file);
+    assert!(refused.code == 1 && refused.stderr.contains("allowHostPaths"), "{}", refused.said());
+
+    let port = free_port();
+    shop.copy.configure(&format!("allowHostPaths: ['{path}']\nmaxInstances: 2\nlisten: ['127.0.0.1:{port}']\naccessLog: /tmp/x\n"));
+    let reloaded = shop.copy.json(&["system", "reload"]);
+    assert_eq!(reloaded["applied"], serde_json::json!(["listen", "allowHostPaths", "maxInstances"]));
+    assert_eq!(reloaded["needsRestart"], serde_json::json!(["accessLog"]));
+
+    let applied = shop.copy.apply(&file);
+    assert_eq!(applied.code, 0, "{}", applied.said());
+    assert!(shop.copy.ok(["logs", "files"]).contains("from the host"));
+    let many = shop.copy.run(["scale", "shop", "3"]);
+    assert!(many.code == 1 && many.stderr.contains('2'), "{}", many.said());
+    let url = format!("http://127.0.0.1:{port}/");
+    let answer = request("GET", &url, &[("Host", "shop.localhost")], "").expect("the gateway listens there");
+    assert_eq!(answer.status, 200);
+    assert_eq!(shop.pid("web"), pid);
+}
+
+#[test]
+fn settings_that_are_wrong_are_refused_and_nothing_changes() {
+    let shop = Shop::open();
+    let before = shop.copy.json(&["system", "info"])["gateway"].clone();
+    let port = free_port();
+    for (settings, says) in [
+        (format!("maxInstances: 1\nlisten: ['127.0.0.1:{port}']\nlistne: 1\n"), "listne"),
+        (format!("listen: ['127.0.0.1:{port}']\nmaxInstances: 0\n"), "maxInstances"),
+        (format!("listen: ['127.0.0.1:{port}']\nregistryCertificates: [/nowhere.pem]\n"), "/nowhere.pem"),
+        ("maxInstances: 1\nlisten: ['192.0.2.1:80']\n".to_owned(), "192.0.2.1"),
+    ] {
+        shop.copy.configure(&settings);
+        let refused = shop.copy.run(["system", "reload"]);
+        assert_eq!(refused.code, 1, "{}", refused.said());
+        assert!(refused.stderr.contains(says) && refused.stderr.contains("still the old ones"), "{}", refused.stderr);
+        assert_eq!(shop.copy.json(&["system", "info"])["gateway"], before);
+    }
+    shop.copy.ok(["scale", "shop", "2"]);
+    assert_eq!(get(&shop.copy.url("shop")).expect("it answers").status, 200);
+}
