@@ -22,7 +22,7 @@ use pillion_model::{App, Container, ContainerName, InstanceId, InstancePhase, Re
 
 use crate::{
     change::change,
-    diagnosis::{complaints, hopeless, most_telling, proven},
+    diagnosis::{complaints, hopeless, most_telling, proven, unwell},
     record::Intent,
 };
 
@@ -347,8 +347,21 @@ fn give_up<'a>(
         wake(decision, deadline);
         return false;
     }
-    let late = Fault::NotReadyInTime { waited_ms: now - since };
-    fail(known().unwrap_or(Diagnosis { container: None, fault: late, log_tail: Vec::new() }))
+    let waited_ms = target.ready_within_ms;
+    let late = || Diagnosis {
+        container: instances.clone().find_map(|one| unwell(one, only)),
+        fault: Fault::NotReadyInTime { waited_ms },
+        log_tail: Vec::new(),
+    };
+    fail(known().map_or_else(late, |known| waited(known, waited_ms)))
+}
+
+/// Says of what was noticed early how long it was waited for in the end.
+fn waited(mut known: Diagnosis, in_all_ms: u64) -> Diagnosis {
+    if let Fault::PortNeverOpened { waited_ms, .. } | Fault::DependencyNeverReady { waited_ms, .. } = &mut known.fault {
+        *waited_ms = (*waited_ms).max(in_all_ms);
+    }
+    known
 }
 
 /// Keeps the current revision as it should be, leaving instances of `rolling` to the rollout.

@@ -183,6 +183,13 @@ pub fn proven(seen: &ObservedInstance, only: Option<&[ContainerName]>) -> bool {
         }
 }
 
+/// Returns the first container (of `only`, or of all) that is there and not well.
+pub fn unwell(seen: &ObservedInstance, only: Option<&[ContainerName]>) -> Option<String> {
+    let asked = |status: &&ContainerStatus| only.is_none_or(|names| names.contains(&status.name));
+    let found = seen.status.containers.iter().filter(asked).find(|status| !well(&status.phase));
+    found.map(|status| status.name.to_string())
+}
+
 fn well(phase: &ContainerPhase) -> bool {
     match phase {
         ContainerPhase::Running { ready, .. } => *ready,

@@ -33,7 +33,7 @@ fn every() -> Vec<Fault> {
             available: vec![s("linux/arm64"), s("windows/amd64")],
         },
         Fault::ImageDigestMismatch { image: image(), expected: s("sha256:aa"), got: s("sha256:bb") },
-        Fault::ImageLayerRefused { image: image(), entry: s("../../etc/passwd"), reason: s("leads out of the image") },
+        Fault::ImageLayerRefused { image: image(), entry: s("../../etc/passwd"), reason: s("its path climbs with `..`") },
         Fault::ImageUnsupported { image: image(), reason: s("its manifest is of Docker schema 1") },
         Fault::DiskFull { path: s("/var/lib/pillion"), doing: s("unpacking a layer") },
         Fault::CommandMissing { command: s("serve"), searched: vec![s("/usr/local/bin"), s("/usr/bin")] },

@@ -2,8 +2,8 @@
 
 use crate::{Exit, Fault, Listener, OomScope, ProbeKind, exit::size, sentence::span};
 
-/// How changed settings of the server come into force; its apps run on meanwhile.
-const ANEW: &str = "start it anew (`pillion system stop --keep-apps`, then `pillion serve`) and apply again";
+/// How changed settings of the server come into force.
+const RELOAD: &str = "run `pillion system reload` and apply again";
 
 impl Fault {
     /// Returns what to do next, in the words of the app file; none where nothing general can be said.
@@ -29,7 +29,7 @@ impl Fault {
             }
             Fault::RegistryTlsFailed { registry, .. } => format!(
                 "list the file with its certificate authority under `registryCertificates` in the server's settings, or, if it \
-                 speaks plain HTTP, add `insecureRegistries: ['{registry}']` there; {ANEW}"
+                 speaks plain HTTP, add `insecureRegistries: ['{registry}']` there; {RELOAD}"
             ),
             Fault::ImagePlatformMissing { wanted, .. } => {
                 format!("set `image:` to one that is built for {wanted}, or build it for that platform")
@@ -122,7 +122,7 @@ impl Fault {
             Fault::HostUnsupported { fix, .. } => fix.clone(),
             Fault::HostPathRefused { path } => {
                 format!(
-                    "add `allowHostPaths: ['{path}']` to the server's settings and {ANEW}; or use a volume with `persistent: \
+                    "add `allowHostPaths: ['{path}']` to the server's settings, {RELOAD}; or use a volume with `persistent: \
                      true` instead"
                 )
             }

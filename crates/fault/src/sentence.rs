@@ -41,7 +41,7 @@ impl fmt::Display for Fault {
                 write!(f, "image {image:?} is not what its digest promises: expected {expected}, got {got}")
             }
             Fault::ImageLayerRefused { image, entry, reason } => {
-                write!(f, "image {image:?} was refused: its entry {entry:?} {reason}")
+                write!(f, "image {image:?} was refused for its entry {entry:?}: {reason}")
             }
             Fault::ImageUnsupported { image, reason } => write!(f, "image {image:?} cannot be used: {reason}"),
             Fault::DiskFull { path, doing } => write!(f, "the disk that holds {path} is full ({doing})"),
@@ -65,7 +65,7 @@ impl fmt::Display for Fault {
             Fault::NoCommand { image } => {
                 write!(f, "nothing to run: image {image:?} names no command, and neither does the app file")
             }
-            Fault::WorkingDirectoryMissing { path } => write!(f, "working directory {path:?} does not exist in the image"),
+            Fault::WorkingDirectoryMissing { path } => write!(f, "working directory {path:?} is no directory of the image and cannot be made one"),
             Fault::UserUnknown { user } => write!(f, "user {user:?} does not exist in the image"),
             Fault::MountFailed { path, reason } => write!(f, "nothing could be mounted on {path:?}: {reason}"),
             Fault::StartFailed { doing, reason } => write!(f, "could not be started: {doing}: {reason}"),

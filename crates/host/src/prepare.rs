@@ -63,7 +63,7 @@ async fn pull_one(
 ) -> Result<(ContainerName, String), Diagnosis> {
     let diagnose = |fault| Diagnosis { container: Some(container.to_string()), fault, log_tail: Vec::new() };
     let name: ImageName = image.parse().map_err(|error: pillion_image::NameInvalid| {
-        diagnose(Fault::ImageNameInvalid { image: image.to_owned(), reason: error.to_string() })
+        diagnose(Fault::from(error))
     })?;
     // Progress is for people: a reader that is too slow misses steps, it does not slow the pull.
     let _ = progress.try_send(Progress::Resolving { container: container.clone(), image: image.to_owned() });

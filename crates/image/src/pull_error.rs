@@ -15,6 +15,8 @@ pub enum PullError {
     TagNotFound { image: String, tag: String },
     #[error("registry {registry} refused {} for `{image}`", match user { Some(user) => format!("the login of {user}"), None => "an anonymous request".to_owned() })]
     LoginRefused { image: String, registry: String, user: Option<String> },
+    #[error("registry {registry} allows no more pulls for now, `{image}` must wait")]
+    RateLimited { image: String, registry: String },
     #[error("no trusted TLS connection to registry {registry} for `{image}`: {reason}")]
     Tls { image: String, registry: String, reason: String },
     #[error("registry {registry} cannot be reached for `{image}`: {reason}")]
@@ -38,6 +40,9 @@ impl From<&PullError> for Fault {
             PullError::TagNotFound { image, tag } => Fault::ImageTagNotFound { image: image.clone(), tag: tag.clone() },
             PullError::LoginRefused { image, registry, user } => {
                 Fault::RegistryLoginRefused { image: image.clone(), registry: registry.clone(), user: user.clone() }
+            }
+            PullError::RateLimited { image, registry } => {
+                Fault::RegistryRateLimited { image: image.clone(), registry: registry.clone(), retry_after_s: None }
             }
             PullError::Tls { image, registry, reason } => {
                 Fault::RegistryTlsFailed { image: image.clone(), registry: registry.clone(), reason: reason.clone() }

@@ -155,7 +155,7 @@ impl Session {
             }
             attempt = if received > before { 1 } else { attempt + 1 };
             match trouble {
-                Trouble::Passing(reason) if attempt < self.retry.attempts => {
+                Trouble::Passing(reason) | Trouble::Busy(reason) if attempt < self.retry.attempts => {
                     self.wait(&format!("layer {}", blob.digest), attempt, reason).await
                 }
                 trouble => return Err(self.error(trouble)),
@@ -198,7 +198,9 @@ impl Session {
                 Err(error) => self.trouble(error).await,
             };
             match trouble {
-                Trouble::Passing(reason) if attempt < self.retry.attempts => self.wait(what, attempt, reason).await,
+                Trouble::Passing(reason) | Trouble::Busy(reason) if attempt < self.retry.attempts => {
+                    self.wait(what, attempt, reason).await
+                }
                 trouble => return Err(trouble),
             }
             attempt += 1;
@@ -237,6 +239,7 @@ impl Session {
             Trouble::Refused => PullError::LoginRefused { image, registry, user: self.user.clone() },
             Trouble::Missing => PullError::NotFound { image, registry },
             Trouble::Tls(reason) => PullError::Tls { image, registry, reason },
+            Trouble::Busy(_) => PullError::RateLimited { image, registry },
             Trouble::Passing(reason) | Trouble::Lasting(reason) => PullError::Unreachable { image, registry, reason },
             Trouble::Mismatch { expected, got } => PullError::DigestMismatch { image, expected, got },
             Trouble::Unsupported(reason) => PullError::Unsupported { image, reason },

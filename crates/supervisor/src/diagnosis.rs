@@ -27,6 +27,8 @@ pub fn hopeless(fault: &Fault) -> bool {
         Fault::CommandMissing { .. }
             | Fault::CommandNotExecutable { .. }
             | Fault::CommandWrongFormat { .. }
+            | Fault::InterpreterMissing { .. }
+            | Fault::LibraryMissing { .. }
             | Fault::NoCommand { .. }
             | Fault::WorkingDirectoryMissing { .. }
             | Fault::UserUnknown { .. }
@@ -55,6 +57,9 @@ pub fn of_end(spec: &ContainerSpec, exit: Exit, after_ms: u64, facts: &EndFacts)
     if let Some(line) = find(facts, &["no space left on device", "enospc", "disk quota exceeded"]) {
         let path = paths(line).next().unwrap_or("/").to_owned();
         return Fault::DiskFull { path, doing: format!("writing in container {}", spec.run.name) };
+    }
+    if let (Exit::Code { .. }, Some(fault)) = (&exit, library_missing(spec, facts)) {
+        return fault;
     }
     if let Some((path, mount)) = &facts.hidden {
         return Fault::VolumeHidesFiles { path: path.clone(), mount: mount.clone(), volume: volume_at(spec, mount) };
@@ -146,6 +151,22 @@ fn port_taken(spec: &ContainerSpec, facts: &EndFacts) -> Option<Fault> {
     other(port).map(|holder| Fault::PortTaken { port, holder })
 }
 
+/// What the dynamic linkers of glibc and musl say before the program's first instruction.
+fn library_missing(spec: &ContainerSpec, facts: &EndFacts) -> Option<Fault> {
+    const GLIBC: &str = ": error while loading shared libraries: ";
+    const MUSL: &str = "Error loading shared library ";
+    let said = facts.log_tail.iter().rev().find_map(|line| match line.split_once(GLIBC) {
+        Some((program, rest)) => Some((program.to_owned(), rest)),
+        None => line.strip_prefix(MUSL).map(|rest| {
+            let needed = rest.split_once("(needed by ").map(|(_, by)| by.trim_end_matches([')', '.']));
+            (needed.or(spec.run.argv.first().map(String::as_str)).unwrap_or_default().to_owned(), rest)
+        }),
+    });
+    let (command, rest) = said?;
+    let library = rest.split(':').next()?.trim().to_owned();
+    (!library.is_empty() && !library.contains(' ')).then_some(Fault::LibraryMissing { command, library })
+}
+
 fn read_only_write(spec: &ContainerSpec, facts: &EndFacts) -> Option<String> {
     let line = find(facts, &["read-only file system", "erofs", "os error 30"])?;
     let fallback = if spec.run.root.read_only { "/" } else { spec.run.cwd.as_str() };
@@ -216,6 +237,16 @@ mod tests {
     fn a_full_disk_is_told_from_a_crash() {
         let found = cause(&container("web"), &facts("write /data/x: no space left on device", &[]));
         assert!(matches!(found, Fault::DiskFull { path, .. } if path == "/data/x"));
+    }
+
+    #[test]
+    fn a_library_that_the_dynamic_linker_misses_is_named() {
+        let missing = Fault::LibraryMissing { command: "/app/web".into(), library: "libssl.so.3".into() };
+        let glibc = "/app/web: error while loading shared libraries: libssl.so.3: cannot open shared object file: No such file or directory";
+        let musl = "Error loading shared library libssl.so.3: No such file or directory (needed by /app/web)";
+        for line in [glibc, musl] {
+            assert_eq!(cause(&container("web"), &facts(line, &[])), missing);
+        }
     }
 
     #[test]

@@ -386,6 +386,6 @@ fn a_rollout_that_is_late_fails_with_what_was_seen_last() {
     assert_eq!(world.decide(), Decision { steps: vec![], wake_at: Some(10_000) });
     world.now = 10_000;
     let late = Fault::NotReadyInTime { waited_ms: 10_000 };
-    let diagnosis = Box::new(Diagnosis { container: None, fault: late, log_tail: Vec::new() });
+    let diagnosis = Box::new(Diagnosis { container: Some("web".into()), fault: late, log_tail: Vec::new() });
     assert_eq!(world.decide().steps, vec![Step::FailRevision { revision: 1, diagnosis }]);
 }

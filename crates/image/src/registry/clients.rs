@@ -82,7 +82,11 @@ impl Clients {
         };
         let client = Client::try_from(config).map_err(|error| {
             let reason = match Trouble::from(error) {
-                Trouble::Tls(reason) | Trouble::Lasting(reason) | Trouble::Passing(reason) | Trouble::Unsupported(reason) => {
+                Trouble::Tls(reason)
+                | Trouble::Lasting(reason)
+                | Trouble::Passing(reason)
+                | Trouble::Busy(reason)
+                | Trouble::Unsupported(reason) => {
                     reason
                 }
                 Trouble::Refused | Trouble::Missing | Trouble::Mismatch { .. } => "no client can be made".to_owned(),

@@ -11,6 +11,8 @@ pub(super) enum Trouble {
     Refused,
     Missing,
     Tls(String),
+    /// Too many requests came from here.
+    Busy(String),
     /// May be gone the next time.
     Passing(String),
     /// Will not go away by itself.
@@ -43,7 +45,7 @@ impl From<OciDistributionError> for Trouble {
                     | OciErrorCode::ManifestBlobUnknown
                     | OciErrorCode::NameInvalid
                     | OciErrorCode::TagInvalid => Trouble::Missing,
-                    OciErrorCode::Toomanyrequests => Trouble::Passing(format!("too many requests: {}", first.message)),
+                    OciErrorCode::Toomanyrequests => Trouble::Busy(format!("too many requests: {}", first.message)),
                     OciErrorCode::BlobUploadInvalid
                     | OciErrorCode::BlobUploadUnknown
                     | OciErrorCode::DigestInvalid
@@ -58,7 +60,8 @@ impl From<OciDistributionError> for Trouble {
             OciDistributionError::ServerError { code, message, .. } => match code {
                 401 | 403 => Trouble::Refused,
                 404 => Trouble::Missing,
-                408 | 429 | 500..=599 => Trouble::Passing(format!("it answers with status {code}")),
+                429 => Trouble::Busy("it answers with status 429".to_owned()),
+                408 | 500..=599 => Trouble::Passing(format!("it answers with status {code}")),
                 _ => Trouble::Lasting(format!("it answers with status {code}: {}", first_line(&message))),
             },
             OciDistributionError::ImageManifestNotFoundError(_) => Trouble::Missing,

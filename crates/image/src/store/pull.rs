@@ -22,6 +22,7 @@ use crate::{
     Credential, Digest, Image, ImageName, Progress, PullError, PullEvent, PullPolicy, UnpackError,
     flight::{Leader, Role},
     manifest::{Config, Descriptor, Manifest, check_layer, choose},
+    pull_error::is_disk_full,
     registry::{Delivery, Session},
     source::Source,
     unpack::{self, Applied},
@@ -317,6 +318,14 @@ impl LayerJob {
     }
 
     fn refused(&self, source: UnpackError) -> PullError {
+        let source = match source {
+            // An entry's path is a place in the image; people need the one on the disk.
+            UnpackError::Io { source, .. } if is_disk_full(&source) => {
+                let path = self.store.place.root().to_owned();
+                return self.stored(StoreError::Io { doing: "unpack a layer below", path, source });
+            }
+            source => source,
+        };
         PullError::Unpack { image: self.image.clone(), layer: self.layer.digest.clone(), source }
     }
 }

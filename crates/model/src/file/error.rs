@@ -56,7 +56,10 @@ impl de::Error for DecodeError {
     }
 
     fn invalid_type(found: Unexpected<'_>, wanted: &dyn Expected) -> Self {
-        Self::new(ProblemCode::WrongType, format!("expected {}, found {}", plain(&wanted.to_string()), said(found)))
+        let wanted = plain(&wanted.to_string());
+        let mut error = Self::new(ProblemCode::WrongType, format!("expected {wanted}, found {}", said(found)));
+        error.hint = Some(format!("write {wanted}"));
+        error
     }
 
     fn invalid_value(found: Unexpected<'_>, wanted: &dyn Expected) -> Self {
@@ -76,7 +79,9 @@ impl de::Error for DecodeError {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(ProblemCode::MissingKey, format!("key `{field}` is missing"))
+        let mut error = Self::new(ProblemCode::MissingKey, format!("key `{field}` is missing"));
+        error.hint = Some(format!("add `{field}: …`"));
+        error
     }
 }
 

@@ -17,9 +17,7 @@ pub(super) fn explain(command: &str, path: &Path, error: Errno) -> Fault {
         }
         // The file was there a moment ago: what is missing is the program that should run it.
         Errno::NOENT => match interpreter(&head) {
-            Some(interpreter) => {
-                Fault::CommandWrongFormat { command, detail: format!("its interpreter `{interpreter}` is not in the image") }
-            }
+            Some(interpreter) => Fault::InterpreterMissing { command, interpreter },
             None => Fault::CommandMissing { command, searched: Vec::new() },
         },
         Errno::ACCESS | Errno::PERM => Fault::CommandNotExecutable { command },
