@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! puppet print TEXT          a line on stdout           puppet warn TEXT     a line on stderr
-//! puppet serve PORT [STATUS [DELAY_MS]]                 answer every HTTP request; /env, /pid, /slow?ms=N, /count
+//! puppet serve PORT [STATUS [DELAY_MS]]                 answer every HTTP request; /env, /pid, /slow?ms=N, /count, /status/CODE
 //! puppet bind PORT           listen and answer nothing (fails if the port is taken)
 //! puppet write PATH TEXT     make a file                puppet read PATH     print a file
 //! puppet eat MIB             use so much memory         puppet fork N        start so many processes
-//! puppet sleep               for ever                   puppet exit CODE
+//! puppet sleep               for ever                   puppet nap MS        a while
+//! puppet exit CODE                                      puppet crash
 //! puppet ignore-term         SIGTERM changes nothing    puppet die SIGNAL
 //! ```
 
@@ -56,7 +57,9 @@ fn main() -> ExitCode {
             "sleep" => loop {
                 thread::sleep(Duration::from_secs(3600));
             },
+            "nap" => thread::sleep(Duration::from_millis(number(next()))),
             "ignore-term" => ignore_term(),
+            "crash" => std::process::abort(),
             "exit" => exit(number(next())),
             "die" => die(number(next())),
             other => {
@@ -121,6 +124,7 @@ fn converse(stream: TcpStream, status: u16, delay_ms: u64) -> std::io::Result<()
         std::io::Read::read_exact(&mut reader, &mut body)?;
         let slow = target.strip_prefix("/slow?ms=").and_then(|ms| ms.parse().ok()).unwrap_or(delay_ms);
         thread::sleep(Duration::from_millis(slow));
+        let status = target.strip_prefix("/status/").and_then(|code| code.parse().ok()).unwrap_or(status);
         let answer = match target.as_str() {
             "/env" => env::vars().map(|(name, value)| format!("{name}={value}\n")).collect(),
             "/pid" => format!("{}\n", std::process::id()),

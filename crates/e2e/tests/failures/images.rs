@@ -2,8 +2,6 @@
 
 use std::{fs, path::PathBuf};
 
-use pillion_e2e::{Images, Packed, built};
-
 use crate::{
     pushed::{self, Layer},
     stage::{Stage, swap},
@@ -14,7 +12,7 @@ fn an_image_name_that_is_none() {
     let stage = Stage::new();
     let wrong = stage.image.replace("puppet", "Puppet");
     let broken = stage.app_of(&wrong, &["port: 8080", "command: [serve, '8080']"]);
-    let told = stage.refused("Image name wrong", "web", &broken);
+    let told = stage.fails("Image name wrong", "ImageNameInvalid", "web", &broken);
     assert!(told.hint.contains("lower case"), "{}", told.head);
     stage.heals(&swap(&broken, &wrong, &wrong.to_lowercase()));
 }
@@ -83,11 +81,11 @@ fn largest(dir: &std::path::Path) -> PathBuf {
 #[test]
 fn an_image_with_an_entry_that_leads_out_of_it() {
     let stage = Stage::new();
-    let evil = pushed::with_layer(&stage.registry, "evil:1", &stage.image, &Layer::File { path: "../../outside", content: "x" });
+    let evil = pushed::with_layer(&stage.registry, "evil:1", &stage.image, &Layer::File { path: "../../outside", content: b"x", mode: 0o644 });
     let broken = stage.app_of(&evil, &["port: 8080", "command: [serve, '8080']"]);
     let told = stage.fails("Image layer refused", "ImageLayerRefused", "web", &broken);
     assert!(told.hint.contains("without that entry"), "{}", told.head);
-    pushed::with_layer(&stage.registry, "evil:1", &stage.image, &Layer::File { path: "inside", content: "x" });
+    pushed::with_layer(&stage.registry, "evil:1", &stage.image, &Layer::File { path: "inside", content: b"x", mode: 0o644 });
     stage.heals(&broken);
 }
 
@@ -104,8 +102,7 @@ fn a_thing_in_the_registry_that_is_no_image() {
 #[test]
 fn an_image_without_a_command() {
     let stage = Stage::new();
-    let program = format!("{}:/bin/puppet", built("puppet").display());
-    let bare = Images::new(&stage.registry).push("bare:1", &Packed::default().with(&["--program", &program]));
+    let bare = pushed::without_command(&stage.registry, "bare:1", &stage.image);
     let broken = stage.app_of(&bare, &["port: 8080"]);
     let told = stage.fails("No command", "NoCommand", "web", &broken);
     let fix = format!("{} [/bin/puppet, serve, '8080']", told.printed(0));

@@ -9,7 +9,7 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// What a layer holds.
 pub enum Layer<'a> {
-    File { path: &'a str, content: &'a str },
+    File { path: &'a str, content: &'a [u8], mode: u32 },
 }
 
 /// Pushes an index that offers an image for these CPUs.
@@ -26,19 +26,32 @@ pub fn index(registry: &Registry, name: &str, image: &str, cpus: &[&str]) -> Str
 
 /// Pushes an image with one more layer.
 pub fn with_layer(registry: &Registry, name: &str, image: &str, layer: &Layer<'_>) -> String {
+    changed(registry, name, image, |manifest, config| {
+        let tar = layer.tar();
+        let digest = upload(registry, split(name).0, &tar);
+        config["rootfs"]["diff_ids"].as_array_mut().expect("diff ids").push(json!(digest));
+        config.as_object_mut().expect("a configuration").remove("history");
+        manifest["layers"].as_array_mut().expect("layers").push(json!({
+            "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": tar.len()
+        }));
+    })
+}
+
+/// Pushes an image that says nothing of what to run.
+pub fn without_command(registry: &Registry, name: &str, image: &str) -> String {
+    changed(registry, name, image, |_, config| {
+        let run = config["config"].as_object_mut().expect("what to run");
+        run.remove("Entrypoint");
+        run.remove("Cmd");
+    })
+}
+
+fn changed(registry: &Registry, name: &str, image: &str, change: impl FnOnce(&mut Value, &mut Value)) -> String {
     let (repository, _) = split(name);
     let mut manifest: Value = serde_json::from_slice(&copied(registry, image, repository)).expect("a manifest");
     let config = manifest["config"]["digest"].as_str().expect("a digest").to_owned();
     let mut config: Value = serde_json::from_slice(&blob(registry, image, &config)).expect("a configuration");
-    let tar = layer.tar();
-    let digest = upload(registry, repository, &tar);
-    config["rootfs"]["diff_ids"].as_array_mut().expect("diff ids").push(json!(digest));
-    if let Some(history) = config.as_object_mut() {
-        history.remove("history");
-    }
-    manifest["layers"].as_array_mut().expect("layers").push(json!({
-        "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": tar.len()
-    }));
+    change(&mut manifest, &mut config);
     let config = config.to_string().into_bytes();
     manifest["config"]["digest"] = json!(upload(registry, repository, &config));
     manifest["config"]["size"] = json!(config.len());
@@ -60,15 +73,15 @@ pub fn chart(registry: &Registry, name: &str) -> String {
 
 impl Layer<'_> {
     fn tar(&self) -> Vec<u8> {
-        let Layer::File { path, content } = self;
+        let Layer::File { path, content, mode } = self;
         let mut header = tar::Header::new_gnu();
         // `set_path` refuses what a hostile builder would write.
         header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
         header.set_size(content.len() as u64);
-        header.set_mode(0o644);
+        header.set_mode(*mode);
         header.set_cksum();
         let mut builder = tar::Builder::new(Vec::new());
-        builder.append(&header, content.as_bytes()).expect("a tar in memory");
+        builder.append(&header, *content).expect("a tar in memory");
         builder.into_inner().expect("a tar in memory")
     }
 }

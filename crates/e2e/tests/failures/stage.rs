@@ -77,6 +77,13 @@ impl Stage {
         told
     }
 
+    /// Runs the command that stands in the `n`th pair of backquotes of a fix.
+    pub fn runs(&self, told: &Told, n: usize) {
+        let mut words = told.printed(n).split(' ');
+        assert_eq!(words.next(), Some("pillion"), "{}", told.head);
+        self.copy.ok(words);
+    }
+
     /// Applies what was put right: it becomes ready and answers.
     pub fn heals(&self, app: &str) {
         self.heals_with(app, 200);
@@ -98,6 +105,7 @@ impl Stage {
             (format!("0.0.0.0:{port}"), "registry.example"),
             (at("lib"), "/var/lib/pillion"),
             (at("pillion.yaml"), "pillion.yaml"),
+            (at("photos"), "/srv/photos"),
         ]
     }
 }
