@@ -89,3 +89,27 @@ fn a_delete_interrupted_by_the_servers_death_is_completed_or_never_was() {
         });
     }
 }
+
+#[test]
+fn a_supervisor_that_was_not_up_yet_when_its_server_died_is_not_forgotten() {
+    let mut fleet = Fleet::of(1);
+    fleet.all_whole();
+    fleet.copy.ok(["stop", "app0"]);
+    until("nothing runs", RECOVERY, || of_role(&fleet.copy, Role::Supervisor).is_empty().then_some(()));
+    let starting = fleet.copy.spawn(["start", "app0"]);
+    let young = until("a supervisor begins", RECOVERY, || of_role(&fleet.copy, Role::Supervisor).into_iter().next());
+    let pid = rustix::process::Pid::from_raw(young.pid).expect("a process id");
+    // Held where it is, so that it is still on its way when the next server looks.
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("it runs");
+    fleet.copy.kill_server();
+    drop(starting.finish());
+    let socket = fleet.copy.run_dir().join("i").join(young.instance.as_deref().unwrap_or_default()).join("control.sock");
+    assert!(!socket.exists(), "it was held too late to show anything");
+    fleet.copy.serve();
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::CONT);
+    let members = fleet.whole("app0");
+    until("exactly the instance that serves has a supervisor", RECOVERY, || {
+        let guards = of_role(&fleet.copy, Role::Supervisor);
+        (guards.len() == 1 && guards[0].instance.as_deref() == Some(members[0].instance.as_str())).then_some(())
+    });
+}
