@@ -53,7 +53,7 @@ pub fn make(kernel: &Kernel) -> Outcome<PathBuf> {
             fs::copy(&from, &to).map_err(|error| format!("{}: {error}", from.display()))?;
         }
     }
-    let file = dir.with_extension("cpio");
+    let file = super::dir().join(format!("ramdisk-{}.cpio", kernel.version));
     // The list of files ends where `find` ends, and both names are of our own making.
     let pack = "cd \"$1\" && busybox find . | busybox cpio -o -H newc 2>/dev/null >\"$2\"";
     run(Command::new("sh").args(["-c", pack, "pack"]).arg(&dir).arg(&file))?;
