@@ -1,7 +1,7 @@
 //! Who listens on which TCP port in the current network namespace.
 //!
-//! `/proc/…/net/tcp` lists listening sockets first, so reading stops at the first other one: looking is cheap however
-//! many connections there are.
+//! The kernel is asked by netlink. Where it does not answer there, `/proc/…/net/tcp` is read, which lists listening
+//! sockets first.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use std::{
 
 use pillion_fault::Listener;
 
-use crate::cgroup::Cgroup;
+use crate::{cgroup::Cgroup, network::diag};
 
 /// `TCP_LISTEN`.
 const LISTEN: &str = "0A";
@@ -31,6 +31,13 @@ pub fn is_listening(port: u16) -> io::Result<bool> {
 
 /// Returns the listening sockets; a socket on `[::]` that takes IPv4 too shows as `[::]`.
 pub fn listening() -> io::Result<Vec<ListeningSocket>> {
+    if let Ok(sockets) = diag::listening() {
+        return Ok(sockets.into_iter().map(|(address, inode)| ListeningSocket { address, inode }).collect());
+    }
+    listening_by_proc()
+}
+
+fn listening_by_proc() -> io::Result<Vec<ListeningSocket>> {
     let mut sockets = listening_in("/proc/thread-self/net/tcp")?;
     match listening_in("/proc/thread-self/net/tcp6") {
         // A kernel without IPv6.
@@ -160,6 +167,19 @@ mod tests {
             assert!(is_listening(local.port()).expect("listed"));
             drop(listener);
             assert!(!listening().expect("listed").iter().any(|socket| socket.address == local), "{local}");
+        }
+    }
+
+    #[test]
+    fn netlink_and_procfs_tell_the_same() {
+        for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
+            let listener = TcpListener::bind(address).expect("a listener");
+            let local = listener.local_addr().expect("an address");
+            let own = |sockets: Vec<ListeningSocket>| sockets.into_iter().find(|socket| socket.address == local);
+            let by_netlink = diag::listening().expect("an answer").into_iter();
+            let by_netlink = own(by_netlink.map(|(address, inode)| ListeningSocket { address, inode }).collect());
+            assert!(by_netlink.is_some(), "{local}");
+            assert_eq!(by_netlink, own(listening_by_proc().expect("listed")), "{local}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! command has to be installed. A port of the bridge reaches the bridge itself only (isolated), and sends only with
 //! the link-layer address pinned to it (locked), which the rules in turn tie to its IP address.
 
+pub(crate) mod diag;
 mod firewall;
 mod link;
 mod netlink;

@@ -118,6 +118,10 @@ impl Socket {
         Self::open(Some(rustix::net::netlink::NETFILTER))
     }
 
+    pub fn diagnosis() -> io::Result<Self> {
+        Self::open(Some(rustix::net::netlink::SOCK_DIAG))
+    }
+
     fn open(protocol: Option<Protocol>) -> io::Result<Self> {
         let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
         rustix::net::bind(&fd, &SocketAddrNetlink::new(0, 0))?;
