@@ -40,15 +40,18 @@ fn per_instance(images: &Images) -> Outcome<Row> {
     if applied.code != 0 {
         return Err(format!("apply: {}", applied.said()));
     }
-    let root = copy.root().display().to_string();
-    let own = || processes(|words| words.get(1).is_some_and(|word| word == "supervise") && words.iter().any(|word| word.starts_with(&root)));
-    // Its helpers are the same program; they end by themselves.
+    let server = copy.server_pid().map_or(0.0, f64::from);
+    let role = |role: &'static str| processes(move |words| words.get(1).is_some_and(|word| word == role));
+    // A warden is its supervisor's fork, with the same command line.
+    let own = || {
+        let (supervisors, others): (Vec<_>, Vec<_>) = role("supervise").into_iter().partition(|pid| status_field(*pid, "PPid:") == server);
+        let wardens = others.into_iter().filter(|pid| supervisors.iter().any(|of| status_field(*pid, "PPid:") == f64::from(*of)));
+        wardens.chain(supervisors.iter().copied()).collect::<Vec<_>>()
+    };
     eventually("only supervisors and wardens are left", || own().len() == 2 * INSTANCES as usize);
-    // A warden is a fork: the pair is what an instance costs.
-    let mut ours: Vec<f64> = own().into_iter().map(pss).collect();
-    let pairs = Spread::of(&ours);
-    say(&format!("single processes: {}", pairs.shown("kB", 0)));
-    let total: f64 = ours.drain(..).sum::<f64>() / f64::from(INSTANCES) / 1024.0;
+    let weights: Vec<f64> = own().into_iter().map(pss).collect();
+    say(&format!("single processes: {}", Spread::of(&weights).shown("kB", 0)));
+    let total = weights.iter().sum::<f64>() / f64::from(INSTANCES) / 1024.0;
     drop(copy);
 
     let podman = Podman::with(images)?;
