@@ -140,7 +140,6 @@ pub(crate) fn event(app: &AppName, revision: Option<RevisionNumber>, kind: &str,
 }
 
 /// Makes an instance id that was never used: the app's name (shortened where it is long), the revision, six random characters.
-#[expect(clippy::result_large_err, reason = "the error of every step")]
 pub(crate) fn fresh_id(app: &AppName, revision: RevisionNumber) -> Result<InstanceId, Diagnosis> {
     let mut bytes = [0u8; 6];
     let failed = |reason: String| Diagnosis {

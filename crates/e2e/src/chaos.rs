@@ -73,7 +73,7 @@ pub fn processes(copy: &Copy) -> Vec<Process> {
     let group = copy.cgroup_name();
     let all: BTreeMap<i32, Seen> = pids().filter_map(|pid| Some((pid, Seen::of(pid)?))).collect();
     let mut found: Vec<Process> =
-        all.iter().filter_map(|(pid, seen)| Some(classify(&all, *pid, seen, copy, &run, &runs, group.as_deref())?)).collect();
+        all.iter().filter_map(|(pid, seen)| classify(&all, *pid, seen, copy, &run, &runs, group.as_deref())).collect();
     found.sort();
     found
 }

@@ -171,7 +171,6 @@ impl Scripted {
         self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    #[expect(clippy::result_large_err, reason = "the trait's own error")]
     fn called(&self, call: Call) -> Result<MutexGuard<'_, State>, Diagnosis> {
         let mut state = self.lock();
         let count = state.calls.entry(call).or_default();

@@ -65,7 +65,9 @@ impl fmt::Display for Fault {
             Fault::NoCommand { image } => {
                 write!(f, "nothing to run: image {image:?} names no command, and neither does the app file")
             }
-            Fault::WorkingDirectoryMissing { path } => write!(f, "working directory {path:?} is no directory of the image and cannot be made one"),
+            Fault::WorkingDirectoryMissing { path } => {
+                write!(f, "working directory {path:?} is no directory of the image and cannot be made one")
+            }
             Fault::UserUnknown { user } => write!(f, "user {user:?} does not exist in the image"),
             Fault::MountFailed { path, reason } => write!(f, "nothing could be mounted on {path:?}: {reason}"),
             Fault::StartFailed { doing, reason } => write!(f, "could not be started: {doing}: {reason}"),

@@ -62,9 +62,7 @@ async fn pull_one(
     progress: &mpsc::Sender<Progress>,
 ) -> Result<(ContainerName, String), Diagnosis> {
     let diagnose = |fault| Diagnosis { container: Some(container.to_string()), fault, log_tail: Vec::new() };
-    let name: ImageName = image.parse().map_err(|error: pillion_image::NameInvalid| {
-        diagnose(Fault::from(error))
-    })?;
+    let name: ImageName = image.parse().map_err(|error: pillion_image::NameInvalid| diagnose(Fault::from(error)))?;
     // Progress is for people: a reader that is too slow misses steps, it does not slow the pull.
     let _ = progress.try_send(Progress::Resolving { container: container.clone(), image: image.to_owned() });
     let policy = match proven.and_then(|pinned| digest_of(pinned)) {

@@ -194,17 +194,49 @@ mod tests {
         let digest = Digest::of(b"x");
         let pinned = format!("localhost/a@{digest}");
         for text in [
-            "busybox", "test.com:tag", "test.com:5000", "test.com/repo:tag", "test:5000/repo", "test:5000/repo:tag", "lowercase:Upper",
-            "sub-dom1.foo.com/bar/baz/quux:some-long-tag", "xn--n3h.com/myimage:xn--n3h.com", "foo_bar.com:8080", "a__b/c.d/e---f:_x",
-            "index.docker.io/redis", "docker.io/redis", "docker.io/a/b", "HOST.example/a", "opensuse/leap:15.3", pinned.as_str(),
+            "busybox",
+            "test.com:tag",
+            "test.com:5000",
+            "test.com/repo:tag",
+            "test:5000/repo",
+            "test:5000/repo:tag",
+            "lowercase:Upper",
+            "sub-dom1.foo.com/bar/baz/quux:some-long-tag",
+            "xn--n3h.com/myimage:xn--n3h.com",
+            "foo_bar.com:8080",
+            "a__b/c.d/e---f:_x",
+            "index.docker.io/redis",
+            "docker.io/redis",
+            "docker.io/a/b",
+            "HOST.example/a",
+            "opensuse/leap:15.3",
+            pinned.as_str(),
         ] {
             let theirs: Reference = text.parse().expect(text);
             assert_eq!(name(text).to_string(), theirs.whole());
             assert_eq!(name(text).registry(), theirs.registry());
         }
         for text in [
-            ":x", "a//b", "/a", "a/", "a___b", "a..b", "-a", "a-", "a._b", "a:-x", "a:b:c", "a:x/b", "-a.example/b", "a.example:/b", "a.example:x/b",
-            "a@sha256:12", "a@", "a.b-/c:d@e", "ä", "a:ä-\u{1F433}",
+            ":x",
+            "a//b",
+            "/a",
+            "a/",
+            "a___b",
+            "a..b",
+            "-a",
+            "a-",
+            "a._b",
+            "a:-x",
+            "a:b:c",
+            "a:x/b",
+            "-a.example/b",
+            "a.example:/b",
+            "a.example:x/b",
+            "a@sha256:12",
+            "a@",
+            "a.b-/c:d@e",
+            "ä",
+            "a:ä-\u{1F433}",
         ] {
             assert!(text.parse::<Reference>().is_err() && text.parse::<ImageName>().is_err(), "{text}");
         }

@@ -1,5 +1,7 @@
 //! The grammar of the command line: every verb, its arguments, and help that teaches by example.
 
+#[cfg(test)]
+mod documents;
 mod image;
 mod logs;
 mod sidecar;

@@ -8,10 +8,12 @@ mod settings;
 mod shutdown;
 mod slot;
 
+pub use settings::Settings;
+
 use std::{
     io::{Read, Write},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -22,13 +24,12 @@ use pillion_host::{HostEngine, HostSettings, LogLimits, Subnet};
 use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, watch},
+    sync::{Mutex, mpsc, watch},
 };
 
 use self::{
     gateway::GatewayKeeper,
     machine::Machine,
-    settings::Settings,
     shutdown::{Running, StopAsked},
     slot::Slot,
 };
@@ -98,18 +99,19 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
 
     let images = Arc::new(images::HostImages::new(engine.clone(), control.clone(), store));
     let (ask_stop, mut stop_asked) = mpsc::channel::<StopAsked>(1);
-    let machine = Arc::new(Machine::new(
-        layout.clone(),
-        engine.clone(),
-        control.clone(),
-        images.clone(),
-        gateway.facts(),
-        gateway.mover(),
-        settings,
-        args.listen.is_some(),
-        slot.gateway_port(),
+    let machine = Arc::new(Machine {
+        layout: layout.clone(),
+        engine: engine.clone(),
+        control: control.clone(),
+        images: images.clone(),
+        gateway: gateway.facts(),
+        mover: gateway.mover(),
+        settings: Mutex::new(settings),
+        listen_given: args.listen.is_some(),
+        port: slot.gateway_port(),
+        stopping: AtomicBool::new(false),
         ask_stop,
-    ));
+    });
     let services = Services { control, images, system: machine.clone() };
     let socket = claim::api_socket(&layout)?;
     let listener = UnixListener::from_std(socket).map_err(|e| failed("could not listen on the API's socket")(&e))?;

@@ -25,7 +25,8 @@ pub fn measure(images: &Images) -> Outcome<Vec<Row>> {
 
 /// Returns the processes whose command line is as wanted.
 pub fn processes(wanted: impl Fn(&[String]) -> bool) -> Vec<u32> {
-    let numbers = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let numbers =
+        fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let words = |pid: &u32| -> Option<Vec<String>> {
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         Some(line.split(|byte| *byte == 0).map(|word| std::ffi::OsStr::from_bytes(word).to_string_lossy().into_owned()).collect())
@@ -44,7 +45,8 @@ fn per_instance(images: &Images) -> Outcome<Row> {
     let role = |role: &'static str| processes(move |words| words.get(1).is_some_and(|word| word == role));
     // A warden is its supervisor's fork, with the same command line.
     let own = || {
-        let (supervisors, others): (Vec<_>, Vec<_>) = role("supervise").into_iter().partition(|pid| status_field(*pid, "PPid:") == server);
+        let (supervisors, others): (Vec<_>, Vec<_>) =
+            role("supervise").into_iter().partition(|pid| status_field(*pid, "PPid:") == server);
         let wardens = others.into_iter().filter(|pid| supervisors.iter().any(|of| status_field(*pid, "PPid:") == f64::from(*of)));
         wardens.chain(supervisors.iter().copied()).collect::<Vec<_>>()
     };

@@ -79,7 +79,15 @@ impl Load {
     }
 }
 
-fn ask_again_and_again(front: SocketAddr, host: &str, began: Instant, first: Duration, every: Duration, stop: &AtomicBool, made: &Mutex<Vec<Sample>>) {
+fn ask_again_and_again(
+    front: SocketAddr,
+    host: &str,
+    began: Instant,
+    first: Duration,
+    every: Duration,
+    stop: &AtomicBool,
+    made: &Mutex<Vec<Sample>>,
+) {
     let mut connection = None;
     let mut due = first;
     while !stop.load(Ordering::Relaxed) {

@@ -18,10 +18,14 @@ impl Machine {
     pub fn look() -> Outcome<Machine> {
         let kernel = read("/proc/sys/kernel/osrelease");
         let cpuinfo = read("/proc/cpuinfo");
-        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("unknown", |(_, name)| name);
+        let model = cpuinfo
+            .lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+            .map_or("unknown", |(_, name)| name);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let meminfo = read("/proc/meminfo");
-        let memory = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        let memory =
+            meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         let podman = output(Command::new("podman").arg("--version"))?;
         let runc = output(Command::new("runc").arg("--version"))?;
         let nginx = Command::new("nginx").arg("-v").output().map_err(|error| format!("nginx: {error}"))?;

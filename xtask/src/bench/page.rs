@@ -31,5 +31,6 @@ pub fn write(measured: &str) -> Outcome {
     let page = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let marked = page.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     let (before, after) = marked.ok_or_else(|| format!("{} has lost the marks `{BEGIN}` and `{END}`", path.display()))?;
-    fs::write(&path, format!("{before}{BEGIN}\n\n{measured}\n{END}{after}")).map_err(|error| format!("{}: {error}", path.display()))
+    fs::write(&path, format!("{before}{BEGIN}\n\n{measured}\n{END}{after}"))
+        .map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -59,7 +59,11 @@ impl Images {
         let mut text = format!("apiVersion: v1\nkind: Pod\nmetadata: {{ name: {name} }}\nspec:\n  containers:\n");
         for (n, image) in (0..).zip(&self.names) {
             let image = if newer && n == CONTAINERS - 1 { &self.newer } else { image };
-            let _ = writeln!(text, "  - {{ name: c{n}, image: '{image}', imagePullPolicy: Never, command: [/bin/puppet], args: [serve, '{}'] }}", port(n));
+            let _ = writeln!(
+                text,
+                "  - {{ name: c{n}, image: '{image}', imagePullPolicy: Never, command: [/bin/puppet], args: [serve, '{}'] }}",
+                port(n)
+            );
         }
         text
     }

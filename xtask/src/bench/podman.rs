@@ -56,7 +56,16 @@ infra_image = \"{}\"
         for (option, place) in [("--root", "root"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
             command.arg(option).arg(path(place));
         }
-        command.args(["--storage-driver", "overlay", "--cgroup-manager", "cgroupfs", "--runtime", "runc", "--log-level", "error"]);
+        command.args([
+            "--storage-driver",
+            "overlay",
+            "--cgroup-manager",
+            "cgroupfs",
+            "--runtime",
+            "runc",
+            "--log-level",
+            "error",
+        ]);
         command
     }
 
@@ -87,7 +96,10 @@ infra_image = \"{}\"
 
     /// Returns the process ids of the helpers that podman left running for its containers.
     pub fn helpers(&self) -> Vec<u32> {
-        super::footprint::processes(|words| words.first().is_some_and(|program| program.ends_with("conmon")) && words.iter().any(|word| Path::new(word).starts_with(self.dir.path())))
+        super::footprint::processes(|words| {
+            words.first().is_some_and(|program| program.ends_with("conmon"))
+                && words.iter().any(|word| Path::new(word).starts_with(self.dir.path()))
+        })
     }
 }
 

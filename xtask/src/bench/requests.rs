@@ -57,7 +57,9 @@ pub fn measure() -> Outcome<Vec<Row>> {
     let shown = |rate: Spread, p99: Spread| format!("{}, p99 {}", rate.shown("/s", 0), p99.shown("ms", 1));
     let ratio = rate.median / peer.median;
     Ok(vec![Row {
-        what: format!("gateway requests per second, small answer, {CONNECTIONS} connections, access log and upstream keep-alive on"),
+        what: format!(
+            "gateway requests per second, small answer, {CONNECTIONS} connections, access log and upstream keep-alive on"
+        ),
         ours: shown(rate, p99),
         peer: format!("nginx: {}", shown(peer, peer_p99)),
         ratio: Some(ratio),
@@ -86,7 +88,9 @@ impl Gateway {
             BufReader::new(stdout).read_line(&mut line).map_err(|error| format!("front: {error}"))?;
         }
         let url = format!("http://127.0.0.1:{port}/");
-        until("the gateway answers", Duration::from_secs(10), || pillion_e2e::get(&url).ok().filter(|answer| answer.status == 200));
+        until("the gateway answers", Duration::from_secs(10), || {
+            pillion_e2e::get(&url).ok().filter(|answer| answer.status == 200)
+        });
         Ok(Gateway { child, _dir: dir })
     }
 }
@@ -101,7 +105,15 @@ impl Drop for Gateway {
 
 fn wrk(port: u16, seconds: u32) -> Outcome<Measured> {
     let mut command = Command::new("wrk");
-    command.args(["--threads", "2", "--latency", "--connections", &CONNECTIONS.to_string(), "--duration", &format!("{seconds}s")]);
+    command.args([
+        "--threads",
+        "2",
+        "--latency",
+        "--connections",
+        &CONNECTIONS.to_string(),
+        "--duration",
+        &format!("{seconds}s"),
+    ]);
     let text = output(command.arg(format!("http://127.0.0.1:{port}/")))?;
     if text.contains("Non-2xx") || text.contains("Socket errors") {
         return Err(format!("wrk was refused: {text}"));

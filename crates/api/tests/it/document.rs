@@ -69,9 +69,9 @@ async fn answers_about_images_and_the_system_are_as_described() {
 }
 
 fn operations(document: &Value) -> Vec<(String, String, Value)> {
-    let paths = document["paths"].as_object().unwrap();
+    let paths = document["paths"].as_object().expect("an object of paths");
     let of = |(path, methods): (&String, &Value)| {
-        let methods = methods.as_object().unwrap().clone();
+        let methods = methods.as_object().expect("an object of methods").clone();
         let path = path.clone();
         methods.into_iter().map(move |(method, operation)| (path.clone(), method, operation)).collect::<Vec<_>>()
     };

@@ -33,10 +33,10 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str) -> Result<()
     if !schema["const"].is_null() && schema["const"] != *value {
         return Err(format!("{at}: {value} is not {}", schema["const"]));
     }
-    if let Some(allowed) = schema["enum"].as_array() {
-        if !allowed.contains(value) {
-            return Err(format!("{at}: {value} is none of {allowed:?}"));
-        }
+    if let Some(allowed) = schema["enum"].as_array()
+        && !allowed.contains(value)
+    {
+        return Err(format!("{at}: {value} is none of {allowed:?}"));
     }
     match schema["type"].as_str() {
         None => Ok(()),

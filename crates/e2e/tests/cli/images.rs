@@ -29,7 +29,10 @@ fn what_runs_is_in_use_and_survives_remove_and_prune_even_after_the_server_came_
         shop.copy.ok(["image", "remove", image]);
     }
     let pruned = shop.copy.json(&["image", "prune"]);
-    assert_eq!(pruned["removed"].as_array().map(|all| all.iter().filter(|one| one.to_string().contains("image")).count()), Some(1));
+    assert_eq!(
+        pruned["removed"].as_array().map(|all| all.iter().filter(|one| one.to_string().contains("image")).count()),
+        Some(1)
+    );
 
     // Its layers are needed now, by a new process of each container and by a new instance.
     shop.copy.ok(["restart", "shop"]);

@@ -22,7 +22,8 @@ fn changed_settings_come_into_force_while_the_app_runs_on() {
     assert!(refused.code == 1 && refused.stderr.contains("allowHostPaths"), "{}", refused.said());
 
     let port = free_port();
-    shop.copy.configure(&format!("allowHostPaths: ['{path}']\nmaxInstances: 2\nlisten: ['127.0.0.1:{port}']\naccessLog: /tmp/x\n"));
+    shop.copy
+        .configure(&format!("allowHostPaths: ['{path}']\nmaxInstances: 2\nlisten: ['127.0.0.1:{port}']\naccessLog: /tmp/x\n"));
     let reloaded = shop.copy.json(&["system", "reload"]);
     assert_eq!(reloaded["applied"], serde_json::json!(["listen", "allowHostPaths", "maxInstances"]));
     assert_eq!(reloaded["needsRestart"], serde_json::json!(["accessLog"]));

@@ -25,7 +25,8 @@ pub fn shows(section: &str, said: &str) {
     let lock = fs::File::create(workspace().join("target/failures.lock")).expect("a lock file");
     lock.lock().expect("the lock is taken");
     let page = text();
-    let (start, end) = example(&page, section).unwrap_or_else(|| panic!("the page has no section `### {section}` with an example"));
+    let (start, end) =
+        example(&page, section).unwrap_or_else(|| panic!("the page has no section `### {section}` with an example"));
     let example = format!("$ pillion apply -f pillion.yaml\n{said}\n");
     if write {
         fs::write(path(), format!("{}{example}{}", &page[..start], &page[end..])).expect("the page is written");
@@ -38,7 +39,8 @@ pub fn shows(section: &str, said: &str) {
 fn example(page: &str, section: &str) -> Option<(usize, usize)> {
     let heading = format!("\n### {section}\n");
     let from = page.find(&heading)? + heading.len();
-    let until = page[from..].find("\n## ").into_iter().chain(page[from..].find("\n### ")).min().map_or(page.len(), |at| from + at);
+    let until =
+        page[from..].find("\n## ").into_iter().chain(page[from..].find("\n### ")).min().map_or(page.len(), |at| from + at);
     let opening = format!("{FENCE}console\n");
     let start = from + page[from..until].find(&opening)? + opening.len();
     let end = start + page[start..until].find(FENCE)?;

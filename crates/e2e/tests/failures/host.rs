@@ -35,7 +35,8 @@ fn no_right_to_speak_to_the_server() {
     std::io::Write::write_all(child.stdin.as_mut().expect("a pipe"), &text).expect("the file is sent");
     let output = child.wait_with_output().expect("it ends");
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let ran = pillion_e2e::Ran { code: output.status.code().unwrap_or(-1), stdout: said(&output.stdout), stderr: said(&output.stderr) };
+    let ran =
+        pillion_e2e::Ran { code: output.status.code().unwrap_or(-1), stdout: said(&output.stdout), stderr: said(&output.stderr) };
     let told = Told::of(ran);
     assert!(told.hint.contains("sudo"), "{}", told.head);
     let root = stage.copy.root().display().to_string();

@@ -81,7 +81,12 @@ fn largest(dir: &std::path::Path) -> PathBuf {
 #[test]
 fn an_image_with_an_entry_that_leads_out_of_it() {
     let stage = Stage::new();
-    let evil = pushed::with_layer(&stage.registry, "evil:1", &stage.image, &Layer::File { path: "../../outside", content: b"x", mode: 0o644 });
+    let evil = pushed::with_layer(
+        &stage.registry,
+        "evil:1",
+        &stage.image,
+        &Layer::File { path: "../../outside", content: b"x", mode: 0o644 },
+    );
     let broken = stage.app_of(&evil, &["port: 8080", "command: [serve, '8080']"]);
     let told = stage.fails("Image layer refused", "ImageLayerRefused", "web", &broken);
     assert!(told.hint.contains("without that entry"), "{}", told.head);

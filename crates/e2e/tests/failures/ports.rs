@@ -39,7 +39,11 @@ fn a_port_that_another_container_has() {
     );
     let told = stage.fails("Port taken by another container", "PortTaken", "cache2", &broken);
     assert!(told.head.contains("\"cache\" already has"), "{}", told.head);
-    let fixed = swap(&broken, "command: [bind, '6379', sleep]\n    dependsOn", &format!("{} 6380\n    command: [bind, '6380', sleep]\n    dependsOn", told.printed(0)));
+    let fixed = swap(
+        &broken,
+        "command: [bind, '6379', sleep]\n    dependsOn",
+        &format!("{} 6380\n    command: [bind, '6380', sleep]\n    dependsOn", told.printed(0)),
+    );
     stage.heals(&fixed);
 }
 

@@ -41,7 +41,11 @@ fn a_probe_that_is_refused() {
 #[test]
 fn a_probe_command_that_fails() {
     let stage = Stage::new();
-    let broken = soon(&stage.app(&["port: 8080", "command: [serve, '8080']", "probe: { exec: [/bin/puppet, warn, 'no schema yet', exit, '3'] }"]));
+    let broken = soon(&stage.app(&[
+        "port: 8080",
+        "command: [serve, '8080']",
+        "probe: { exec: [/bin/puppet, warn, 'no schema yet', exit, '3'] }",
+    ]));
     let told = stage.fails("Probe command fails", "ProbeExec", "web", &broken);
     assert_eq!(told.printed(0), "exec:");
     stage.heals(&swap(&broken, "exit, '3'", "exit, '0'"));
@@ -51,7 +55,11 @@ fn a_probe_command_that_fails() {
 fn a_container_that_needs_longer_than_the_deadline() {
     let stage = Stage::new();
     let broken = swap(
-        &stage.app(&["port: 8080", "command: [serve, '8080', '200', '0']", "probe: { exec: [/bin/puppet, nap, '3000'], timeout: 10 }"]),
+        &stage.app(&[
+            "port: 8080",
+            "command: [serve, '8080', '200', '0']",
+            "probe: { exec: [/bin/puppet, nap, '3000'], timeout: 10 }",
+        ]),
         "readyWithin: 230",
         "readyWithin: 2",
     );

@@ -17,7 +17,16 @@ fn with_script(stage: &Stage, tag: &str, content: &[u8], mode: u32) -> String {
     fs::set_permissions(&script, fs::Permissions::from_mode(mode)).expect("its mode is set");
     let app = format!("{}:/app", text(dir.path()));
     let puppet = format!("{}:/bin/puppet", built("puppet").display());
-    let packed = Packed::default().with(&["--dir", &app, "--program", &puppet, "--program", "/bin/sh:/bin/sh", "--entrypoint", "/app/start.sh"]);
+    let packed = Packed::default().with(&[
+        "--dir",
+        &app,
+        "--program",
+        &puppet,
+        "--program",
+        "/bin/sh:/bin/sh",
+        "--entrypoint",
+        "/app/start.sh",
+    ]);
     Images::new(&stage.registry).push(&format!("script:{tag}"), &packed)
 }
 
@@ -86,7 +95,12 @@ fn a_script_whose_interpreter_is_missing() {
 #[test]
 fn a_library_that_is_missing() {
     let stage = Stage::new();
-    let image = pushed::with_layer(&stage.registry, "lean:1", &stage.image, &Layer::File { path: &whiteout(), content: b"", mode: 0o644 });
+    let image = pushed::with_layer(
+        &stage.registry,
+        "lean:1",
+        &stage.image,
+        &Layer::File { path: &whiteout(), content: b"", mode: 0o644 },
+    );
     let broken = stage.app_of(&image, &["port: 8080", "command: [serve, '8080']"]);
     let told = stage.fails("Library missing", "LibraryMissing", "web", &broken);
     // The fix names the command that finds libraries by itself.
@@ -131,4 +145,3 @@ fn a_shell_line_whose_program_is_missing() {
     assert!(told.printed(0) == "command:", "{}", told.head);
     stage.heals(&swap(&broken, "exec pupet", "exec puppet"));
 }
-

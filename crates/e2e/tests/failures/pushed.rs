@@ -90,7 +90,14 @@ impl Layer<'_> {
 fn copied(registry: &Registry, image: &str, repository: &str) -> Vec<u8> {
     let (from, tag) = split(image.trim_start_matches(&format!("{}/", registry.host())));
     let url = format!("http://{}/v2/{from}/manifests/{tag}", registry.host());
-    let bytes = agent().get(url).header("Accept", MANIFEST).call().expect("the manifest is there").body_mut().read_to_vec().expect("its text");
+    let bytes = agent()
+        .get(url)
+        .header("Accept", MANIFEST)
+        .call()
+        .expect("the manifest is there")
+        .body_mut()
+        .read_to_vec()
+        .expect("its text");
     let manifest: Value = serde_json::from_slice(&bytes).expect("a manifest");
     let layers = manifest["layers"].as_array().cloned().unwrap_or_default();
     for part in layers.iter().chain([&manifest["config"]]) {
@@ -109,7 +116,10 @@ fn blob(registry: &Registry, image: &str, digest: &str) -> Vec<u8> {
 
 fn upload(registry: &Registry, repository: &str, bytes: &[u8]) -> String {
     let digest = digest(bytes);
-    let started = agent().post(format!("http://{}/v2/{repository}/blobs/uploads/", registry.host())).send_empty().expect("an upload starts");
+    let started = agent()
+        .post(format!("http://{}/v2/{repository}/blobs/uploads/", registry.host()))
+        .send_empty()
+        .expect("an upload starts");
     let place = started.headers()["location"].to_str().expect("a place").to_owned();
     let place = if place.starts_with('/') { format!("http://{}{place}", registry.host()) } else { place };
     let mark = if place.contains('?') { '&' } else { '?' };
@@ -128,7 +138,11 @@ fn tagged(registry: &Registry, name: &str, kind: &str, manifest: &Value) -> Stri
 }
 
 fn put(registry: &Registry, at: &str, kind: &str, bytes: &[u8]) -> String {
-    agent().put(format!("http://{}/v2/{at}", registry.host())).header("Content-Type", kind).send(bytes).expect("the manifest is pushed");
+    agent()
+        .put(format!("http://{}/v2/{at}", registry.host()))
+        .header("Content-Type", kind)
+        .send(bytes)
+        .expect("the manifest is pushed");
     digest(bytes)
 }
 

@@ -25,13 +25,18 @@ const WRONG: &str = "c2hvcDp3cm9uZw==";
 fn log_in(copy: &Copy, registry: &str, login: &str) -> PathBuf {
     let dir = copy.root().join("docker");
     fs::create_dir_all(&dir).expect("a directory");
-    fs::write(dir.join("config.json"), format!("{{\"auths\":{{\"{registry}\":{{\"auth\":\"{login}\"}}}}}}")).expect("the login is written");
+    fs::write(dir.join("config.json"), format!("{{\"auths\":{{\"{registry}\":{{\"auth\":\"{login}\"}}}}}}"))
+        .expect("the login is written");
     dir
 }
 
 fn pillion(copy: &Copy, docker: &Path, args: &[&str]) -> Ran {
     Running::start(
-        Command::new(built("pillion")).args(args).env("PILLION_ROOT", copy.root()).env("DOCKER_CONFIG", docker).env("NO_COLOR", "1"),
+        Command::new(built("pillion"))
+            .args(args)
+            .env("PILLION_ROOT", copy.root())
+            .env("DOCKER_CONFIG", docker)
+            .env("NO_COLOR", "1"),
     )
     .finish()
 }
@@ -54,7 +59,9 @@ impl Private {
         assert_eq!(pushed.code, 0, "{}", pushed.said());
         let file = copy.file(
             "pillion.yaml",
-            &format!("name: shop\ncontainers:\n  web: {{ main: true, image: '{image}', port: 8080, command: [serve, '8080'] }}\n"),
+            &format!(
+                "name: shop\ncontainers:\n  web: {{ main: true, image: '{image}', port: 8080, command: [serve, '8080'] }}\n"
+            ),
         );
         Private { registry, copy, file }
     }
@@ -96,7 +103,11 @@ fn a_registry_that_nobody_answers_at() {
     let wrong = stage.image.replace(&stage.registry.host(), &free);
     let broken = soon(&stage.app_of(&wrong, &["port: 8080", "command: [serve, '8080']"]));
     let told = Told::of(stage.copy.apply(&broken));
-    assert!(told.head.contains("container \"web\"") && told.hint.contains("check the registry's name in `image:`"), "{}", told.head);
+    assert!(
+        told.head.contains("container \"web\"") && told.hint.contains("check the registry's name in `image:`"),
+        "{}",
+        told.head
+    );
     book::shows("Registry unreachable", &book::normal(&told.head, &[(free.clone(), "registry.example")]));
     stage.heals(&swap(&broken, &free, &stage.registry.host()));
 }
@@ -111,7 +122,9 @@ fn busy() -> String {
                 let mut request = [0; 4096];
                 // A client that only looks whether somebody is there says nothing.
                 if stream.read(&mut request).is_ok_and(|read| read > 0 && request[0] != 0x16) {
-                    let _ = stream.write_all(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                    let _ = stream.write_all(
+                        b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                    );
                 }
             });
         }
@@ -123,7 +136,8 @@ fn busy() -> String {
 fn a_registry_that_allows_no_more_pulls() {
     let stage = Stage::new();
     let busy = busy();
-    let broken = soon(&stage.app_of(&stage.image.replace(&stage.registry.host(), &busy), &["port: 8080", "command: [serve, '8080']"]));
+    let broken =
+        soon(&stage.app_of(&stage.image.replace(&stage.registry.host(), &busy), &["port: 8080", "command: [serve, '8080']"]));
     let told = Told::of(stage.copy.apply(&broken));
     assert!(stage.copy.json(&["status", "shop"]).to_string().contains("RegistryRateLimited"));
     assert!(told.head.contains("container \"web\"") && told.hint.contains("apply again later"), "{}", told.head);

@@ -31,7 +31,10 @@ fn status_up_and_the_gateway_tell_the_cause_that_apply_tells() {
 #[test]
 fn status_tells_the_other_port_while_apply_still_waits() {
     let stage = Stage::new();
-    let file = stage.copy.file("pillion.yaml", &swap(&stage.app(&["port: 8080", "command: [serve, '3000']"]), "readyWithin: 230", "readyWithin: 20"));
+    let file = stage.copy.file(
+        "pillion.yaml",
+        &swap(&stage.app(&["port: 8080", "command: [serve, '3000']"]), "readyWithin: 230", "readyWithin: 20"),
+    );
     let mut apply = stage.copy.spawn(["apply", "-f", text(&file)]);
     until("status tells the port that was opened", Duration::from_secs(15), || {
         let status = stage.copy.run(["status", "shop"]).said();

@@ -86,9 +86,7 @@ impl Clients {
                 | Trouble::Lasting(reason)
                 | Trouble::Passing(reason)
                 | Trouble::Busy(reason)
-                | Trouble::Unsupported(reason) => {
-                    reason
-                }
+                | Trouble::Unsupported(reason) => reason,
                 Trouble::Refused | Trouble::Missing | Trouble::Mismatch { .. } => "no client can be made".to_owned(),
             };
             PullError::Tls { image: name.to_string(), registry: registry.to_owned(), reason }

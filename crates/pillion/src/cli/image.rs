@@ -13,7 +13,7 @@ pub enum ImageCommand {
     #[command(visible_alias = "ls")]
     List,
     /// Make an image from a directory, or from programs of this machine with the libraries they need
-    Pack(PackArgs),
+    Pack(Box<PackArgs>),
     /// Forget an image; its layers go with the next prune
     #[command(visible_alias = "rm")]
     Remove {

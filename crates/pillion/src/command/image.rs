@@ -18,7 +18,7 @@ pub async fn run(context: &Context, command: ImageCommand) -> Result<(), Complai
     match command {
         ImageCommand::Pull(args) => pull(context, args).await,
         ImageCommand::List => list(context).await,
-        ImageCommand::Pack(args) => pack::run(context, args).await,
+        ImageCommand::Pack(args) => pack::run(context, *args).await,
         ImageCommand::Remove { image } => {
             let request = RemoveImageRequest { image };
             context.client.ask::<Done>(Ask::post("/v1/images/remove").json(&request)).await?;

@@ -254,21 +254,6 @@ impl Keeping {
                 },
             }
         }
-        // An adopted gateway's own table is better than the one of a server that has not looked at its apps yet.
-        loop {
-            // Each stays as it is when another arm wins.
-            tokio::select! {
-                order = &mut *ordered => return Over::Ordered(order.unwrap_or(Order::Leave)),
-                told = news.recv() => match told {
-                    Some(News::Drained { instance }) => self.keeper.drained.drained(instance),
-                    None => return Over::Gone,
-                },
-                looked = async { self.routes.wait_for(|routes| routes.generation > 0).await.is_ok() } => match looked {
-                    true => break,
-                    false => return Over::Ordered(ordered.await.unwrap_or(Order::Leave)),
-                },
-            }
-        }
         let mut listening = false;
         loop {
             let routes = self.routes.borrow_and_update().clone();

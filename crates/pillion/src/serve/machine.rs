@@ -32,39 +32,24 @@ use crate::layout::Layout;
 
 /// What the API may ask of the server as a whole.
 pub struct Machine {
-    layout: Layout,
-    engine: Arc<HostEngine>,
-    control: Control,
-    images: Arc<HostImages>,
-    gateway: watch::Receiver<GatewayFacts>,
+    pub(super) layout: Layout,
+    pub(super) engine: Arc<HostEngine>,
+    pub(super) control: Control,
+    pub(super) images: Arc<HostImages>,
+    pub(super) gateway: watch::Receiver<GatewayFacts>,
     /// What is in force.
-    settings: Mutex<Settings>,
+    pub(super) settings: Mutex<Settings>,
     /// Where the gateway listens whatever the settings say, because the command line said so.
-    listen_given: bool,
+    pub(super) listen_given: bool,
     /// The gateway's port where nothing says another.
-    port: u16,
-    mover: Mover,
+    pub(super) port: u16,
+    pub(super) mover: Mover,
     /// Set once the server is on its way out.
-    stopping: AtomicBool,
-    ask_stop: mpsc::Sender<StopAsked>,
+    pub(super) stopping: AtomicBool,
+    pub(super) ask_stop: mpsc::Sender<StopAsked>,
 }
 
 impl Machine {
-    pub fn new(
-        layout: Layout,
-        engine: Arc<HostEngine>,
-        control: Control,
-        images: Arc<HostImages>,
-        gateway: watch::Receiver<GatewayFacts>,
-        mover: Mover,
-        settings: Settings,
-        listen_given: bool,
-        port: u16,
-        ask_stop: mpsc::Sender<StopAsked>,
-    ) -> Self {
-        Self { layout, engine, control, images, gateway, settings: Mutex::new(settings), listen_given, port, mover, stopping: AtomicBool::new(false), ask_stop }
-    }
-
     /// Takes no wishes from now on.
     pub fn begin_to_stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);

@@ -94,7 +94,10 @@ impl Settings {
             return Err(("accessLog", "must be an absolute path".into()));
         }
         if let Some(registry) = self.insecure_registries.iter().find(|registry| registry.contains('/') || registry.is_empty()) {
-            return Err(("insecureRegistries", format!("must name registries as `host` or `host:port`, and {registry:?} is none")));
+            return Err((
+                "insecureRegistries",
+                format!("must name registries as `host` or `host:port`, and {registry:?} is none"),
+            ));
         }
         if self.max_instances == Some(0) {
             return Err(("maxInstances", "must be at least 1".into()));
@@ -115,11 +118,7 @@ impl Settings {
                 true => Ok(text),
                 false => Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no PEM certificate")),
             });
-            text.map_err(|source| SettingsError::Certificate {
-                path: path.to_owned(),
-                certificate: certificate.clone(),
-                source,
-            })
+            text.map_err(|source| SettingsError::Certificate { path: path.to_owned(), certificate: certificate.clone(), source })
         };
         self.registry_certificates.iter().map(read).collect()
     }

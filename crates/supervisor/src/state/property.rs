@@ -256,7 +256,7 @@ impl World {
 
     /// Lets something that is under way succeed.
     fn answer(&mut self, which: u8) {
-        if which % 3 == 0
+        if which.is_multiple_of(3)
             && let Some((of, gate)) = pick(&self.probes, which)
         {
             self.probes.retain(|probe| *probe != (of, gate));
