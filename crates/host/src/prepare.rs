@@ -13,7 +13,11 @@ use pillion_image::{Credential as RegistryCredential, Credentials, Digest, Image
 use pillion_model::ContainerName;
 use tokio::sync::mpsc;
 
-/// Pulls every container's image, all at once; the store sees to it that shared layers come once.
+/// What several containers may share: the image as written, and the digest that was proven for it before.
+type Wish<'a> = (&'a str, Option<&'a String>);
+
+/// Pulls every image, all at once and each once however many containers want it; the store sees to it that shared
+/// layers come once.
 ///
 /// The first failure is returned; the other pulls are dropped, and what they finished is kept for the next attempt.
 pub(crate) async fn prepare(
@@ -22,19 +26,17 @@ pub(crate) async fn prepare(
     progress: &mpsc::Sender<Progress>,
 ) -> Result<Prepared, Diagnosis> {
     let credentials = registry_credentials(&what.credentials);
-    let mut pulls: FuturesUnordered<_> = what
-        .definition
-        .containers
-        .iter()
-        .map(|(name, container)| {
-            let proven = what.proven.as_ref().and_then(|proven| proven.images.get(name));
-            pull_one(store, name, &container.image, &credentials, proven, progress)
-        })
-        .collect();
+    let mut wishes: BTreeMap<Wish<'_>, Vec<&ContainerName>> = BTreeMap::new();
+    for (name, container) in &what.definition.containers {
+        let proven = what.proven.as_ref().and_then(|proven| proven.images.get(name));
+        wishes.entry((&container.image, proven)).or_default().push(name);
+    }
+    let mut pulls: FuturesUnordered<_> =
+        wishes.iter().map(|(wish, containers)| pull_one(store, *wish, containers, &credentials, progress)).collect();
     let mut images = BTreeMap::new();
     while let Some(pulled) = pulls.next().await {
-        let (name, pinned) = pulled?;
-        images.insert(name, pinned);
+        let (containers, pinned) = pulled?;
+        images.extend(containers.iter().map(|name| ((*name).clone(), pinned.clone())));
     }
     Ok(Prepared { images })
 }
@@ -53,30 +55,37 @@ pub(crate) fn prepared_image(store: &Store, prepared: &Prepared, container: &Con
     found.ok_or_else(|| missing(format!("`{pinned}` is not in the store any more")))
 }
 
-async fn pull_one(
+async fn pull_one<'a>(
     store: &Arc<Store>,
-    container: &ContainerName,
-    image: &str,
+    (image, proven): Wish<'_>,
+    containers: &'a [&'a ContainerName],
     credentials: &Credentials,
-    proven: Option<&String>,
     progress: &mpsc::Sender<Progress>,
-) -> Result<(ContainerName, String), Diagnosis> {
-    let diagnose = |fault| Diagnosis { container: Some(container.to_string()), fault, log_tail: Vec::new() };
+) -> Result<(&'a [&'a ContainerName], String), Diagnosis> {
+    // A cause that several containers share is told of the first.
+    let first = containers.first().map(ToString::to_string);
+    let diagnose = |fault| Diagnosis { container: first.clone(), fault, log_tail: Vec::new() };
     let name: ImageName = image.parse().map_err(|error: pillion_image::NameInvalid| diagnose(Fault::from(error)))?;
-    // Progress is for people: a reader that is too slow misses steps, it does not slow the pull.
-    let _ = progress.try_send(Progress::Resolving { container: container.clone(), image: image.to_owned() });
+    let tell = |what: &dyn Fn(ContainerName) -> Progress| {
+        for container in containers {
+            // Progress is for people: a reader that is too slow misses steps, it does not slow the pull.
+            let _ = progress.try_send(what((*container).clone()));
+        }
+    };
+    tell(&|container| Progress::Resolving { container, image: image.to_owned() });
     let policy = match proven.and_then(|pinned| digest_of(pinned)) {
         Some(digest) => PullPolicy::Proven(digest),
         None => PullPolicy::CheckRegistry,
     };
     let began = Instant::now();
+    let meter = meter(containers.iter().map(|container| (*container).clone()).collect(), progress.clone());
     let pulled = store
-        .pull(&name, credentials.get(name.registry()), policy, meter(container.clone(), progress.clone()))
+        .pull(&name, credentials.get(name.registry()), policy, meter)
         .await
         .map_err(|error| diagnose(Fault::from(&error)))?;
     let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let _ = progress.try_send(Progress::Pulled { container: container.clone(), digest: pulled.digest.to_string(), millis });
-    Ok((container.clone(), format!("{name}@{}", pulled.digest)))
+    tell(&|container| Progress::Pulled { container, digest: pulled.digest.to_string(), millis });
+    Ok((containers, format!("{name}@{}", pulled.digest)))
 }
 
 fn registry_credentials(given: &BTreeMap<String, Credential>) -> Credentials {
@@ -90,7 +99,7 @@ fn registry_credentials(given: &BTreeMap<String, Credential>) -> Credentials {
 }
 
 /// Adds up the layers of one pull.
-fn meter(container: ContainerName, progress: mpsc::Sender<Progress>) -> pillion_image::Progress {
+fn meter(containers: Vec<ContainerName>, progress: mpsc::Sender<Progress>) -> pillion_image::Progress {
     let layers: Mutex<BTreeMap<String, (u64, u64)>> = Mutex::default();
     Arc::new(move |event| {
         let mut layers = layers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,6 +122,8 @@ fn meter(container: ContainerName, progress: mpsc::Sender<Progress>) -> pillion_
             PullEvent::Retrying { .. } => return,
         }
         let (done, total) = layers.values().fold((0, 0), |(done, total), (d, t)| (done + d, total + t));
-        let _ = progress.try_send(Progress::Pulling { container: container.clone(), done, total });
+        for container in &containers {
+            let _ = progress.try_send(Progress::Pulling { container: container.clone(), done, total });
+        }
     })
 }

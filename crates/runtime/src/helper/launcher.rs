@@ -24,9 +24,12 @@ impl Launcher {
     }
 
     /// Returns the command of the helper `role`, its environment empty; stdio and arguments are the caller's.
+    ///
+    /// It starts in `/`: a helper mounts over directories of its own namespace, and libcontainer wants to return to
+    /// where it was.
     pub fn command(&self, role: &str) -> Command {
         let mut command = Command::new(&self.exe);
-        command.env_clear().arg(VERB).arg(role);
+        command.env_clear().current_dir("/").arg(VERB).arg(role);
         command
     }
 }
