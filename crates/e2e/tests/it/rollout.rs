@@ -13,6 +13,16 @@ containers:
     )
 }
 
+/// The app of these tests, running: its registry, the image of its containers, and the copy it runs on.
+fn running() -> (Registry, String, Copy) {
+    let registry = Registry::start(Users::Anyone);
+    let image = Images::new(&registry).puppet();
+    let copy = Copy::serving();
+    let first = copy.apply(&app(&image, "[serve, '8080']", "[serve, '9000']", 1));
+    assert_eq!(first.code, 0, "{}", first.said());
+    (registry, image, copy)
+}
+
 /// The process of a container in the first instance, as the host numbers it.
 fn pid(copy: &Copy, container: &str) -> i64 {
     let status = copy.json(&["status", "shop"]);
@@ -23,11 +33,7 @@ fn pid(copy: &Copy, container: &str) -> i64 {
 
 #[test]
 fn changing_one_sidecar_under_load_fails_no_request_and_leaves_mains_process_alone() {
-    let registry = Registry::start(Users::Anyone);
-    let image = Images::new(&registry).puppet();
-    let copy = Copy::serving();
-    let first = copy.apply(&app(&image, "[serve, '8080']", "[serve, '9000']", 1));
-    assert_eq!(first.code, 0, "{}", first.said());
+    let (_registry, image, copy) = running();
     let (main, side) = (pid(&copy, "web"), pid(&copy, "side"));
     let load = Load::on(&copy.url("shop"));
     let changed = copy.apply(&app(&image, "[serve, '8080']", "[print, changed, serve, '9000']", 1));
@@ -42,11 +48,7 @@ fn changing_one_sidecar_under_load_fails_no_request_and_leaves_mains_process_alo
 
 #[test]
 fn a_new_main_takes_over_under_load_without_a_failed_request() {
-    let registry = Registry::start(Users::Anyone);
-    let image = Images::new(&registry).puppet();
-    let copy = Copy::serving();
-    let first = copy.apply(&app(&image, "[serve, '8080']", "[serve, '9000']", 1));
-    assert_eq!(first.code, 0, "{}", first.said());
+    let (_registry, image, copy) = running();
     let load = Load::on(&copy.url("shop"));
     let changed = copy.apply(&app(&image, "[print, second, serve, '8080']", "[serve, '9000']", 1));
     let (made, failed) = load.end();
@@ -60,11 +62,7 @@ fn a_new_main_takes_over_under_load_without_a_failed_request() {
 
 #[test]
 fn a_revision_that_fails_leaves_the_old_one_serving_and_names_container_and_cause() {
-    let registry = Registry::start(Users::Anyone);
-    let image = Images::new(&registry).puppet();
-    let copy = Copy::serving();
-    let first = copy.apply(&app(&image, "[serve, '8080']", "[serve, '9000']", 1));
-    assert_eq!(first.code, 0, "{}", first.said());
+    let (_registry, image, copy) = running();
     let main = pid(&copy, "web");
     for (main_command, side_command, culprit) in
         [("[exit, '3']", "[serve, '9000']", "web"), ("[serve, '8080']", "[exit, '4']", "side")]
@@ -85,11 +83,7 @@ fn a_revision_that_fails_leaves_the_old_one_serving_and_names_container_and_caus
 
 #[test]
 fn scaling_out_and_in_under_load_fails_no_request() {
-    let registry = Registry::start(Users::Anyone);
-    let image = Images::new(&registry).puppet();
-    let copy = Copy::serving();
-    let first = copy.apply(&app(&image, "[serve, '8080']", "[serve, '9000']", 1));
-    assert_eq!(first.code, 0, "{}", first.said());
+    let (_registry, _image, copy) = running();
     let load = Load::on(&copy.url("shop"));
     for count in ["4", "1"] {
         copy.ok(["scale", "shop", count]);
@@ -105,12 +99,8 @@ fn scaling_out_and_in_under_load_fails_no_request() {
 
 #[test]
 fn a_dry_run_prints_the_steps_and_applying_the_same_file_again_takes_none() {
-    let registry = Registry::start(Users::Anyone);
-    let image = Images::new(&registry).puppet();
-    let copy = Copy::serving();
+    let (_registry, image, copy) = running();
     let text = app(&image, "[serve, '8080']", "[serve, '9000']", 1);
-    let first = copy.apply(&text);
-    assert_eq!(first.code, 0, "{}", first.said());
     let file = copy.file("pillion.yaml", &text.replace("'9000']", "'9000', '201']"));
     let dry = copy.ok(["apply".as_ref(), "--dry-run".as_ref(), "-f".as_ref(), file.as_os_str()]);
     assert!(dry.contains("side") && !dry.contains("web"), "{dry}");
