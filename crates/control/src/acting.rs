@@ -6,11 +6,7 @@ use pillion_engine::{Action, ObservedInstance};
 use pillion_model::{AppName, ContainerName, ContainerPhase, InstanceId, InstancePhase};
 use pillion_store::Batch;
 
-use crate::{
-    Control, ControlError, decide,
-    service::{STOP_WITHIN, engine_error},
-    shared::event,
-};
+use crate::{Control, ControlError, decide, error::engine_error, service::STOP_WITHIN, shared::event};
 
 /// How long a restarted instance may take to be ready before the next one is restarted all the same.
 const RESTART_WITHIN: Duration = Duration::from_secs(60);

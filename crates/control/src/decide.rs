@@ -11,146 +11,20 @@
 //! connections live on), *beside* otherwise (new instances prove themselves before one old one is touched). It is given up
 //! before its deadline only when waiting is pointless: see [`crate::diagnosis::hopeless`].
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+mod roll;
+mod seen;
+mod step;
 
 use pillion_engine::ObservedInstance;
-use pillion_fault::{Diagnosis, Fault};
-use pillion_model::{App, Container, ContainerName, InstanceId, InstancePhase, RevisionNumber};
+use pillion_model::{InstancePhase, RevisionNumber};
+use roll::{roll_beside, roll_in_place};
 
-use crate::{
-    change::change,
-    diagnosis::{complaints, hopeless, most_telling, proven, unwell},
-    record::Intent,
+pub use self::{
+    roll::FAILED_ATTEMPTS,
+    seen::{Desired, RolloutSeen, Seen, Target},
+    step::{Because, Decision, Step},
 };
-
-/// Failed attempts to get an instance going (refused by the engine, or its supervisor lost) that end a rollout.
-pub const FAILED_ATTEMPTS: u32 = 3;
-
-/// What is wanted of one app.
-#[derive(Debug, Clone)]
-pub struct Desired {
-    pub intent: Intent,
-    pub scale: u32,
-    pub current: Option<RevisionNumber>,
-    /// The revision on its way; none when the newest is current or has failed.
-    pub target: Option<Target>,
-    /// Definitions of every revision that may be running.
-    pub definitions: BTreeMap<RevisionNumber, Arc<App>>,
-    /// How long a container without a probe must run on before it counts as proven: running is all it can show, and one
-    /// that ends at once runs, too.
-    pub settle_ms: u64,
-}
-
-#[derive(Debug, Clone)]
-pub struct Target {
-    pub revision: RevisionNumber,
-    /// Its images are present.
-    pub prepared: bool,
-    pub ready_within_ms: u64,
-}
-
-/// What is seen of one app, and what the executor knows beyond that. Times are milliseconds of a monotonic clock.
-#[derive(Debug, Clone, Default)]
-pub struct Seen<'a> {
-    /// False before the engine has found what already ran; nothing is decided until then.
-    pub complete: bool,
-    pub instances: Vec<&'a ObservedInstance>,
-    /// Asked for and not seen yet.
-    pub starting: BTreeMap<InstanceId, RevisionNumber>,
-    /// Being changed in place right now.
-    pub updating: BTreeSet<InstanceId>,
-    /// Out of the routes, with requests still under way.
-    pub draining: BTreeSet<InstanceId>,
-    /// Out of the routes, without requests under way.
-    pub drained: BTreeSet<InstanceId>,
-    /// Since when each instance has been well with the processes it has now.
-    pub steady: BTreeMap<InstanceId, u64>,
-    pub rollout: RolloutSeen,
-    /// No instance of the current revision is started before this: the back-off after failures.
-    pub not_before: u64,
-    /// The engine refused to start the current revision: its images may have gone, so they are made present again first.
-    pub unprepared: bool,
-}
-
-impl Seen<'_> {
-    /// Returns true for an instance whose end has begun: it is not counted on any more.
-    fn leaving(&self, instance: &InstanceId) -> bool {
-        self.draining.contains(instance) || self.drained.contains(instance)
-    }
-}
-
-/// What is known of the rollout to the target.
-#[derive(Debug, Clone, Default)]
-pub struct RolloutSeen {
-    /// When it last came nearer to its end.
-    pub since: Option<u64>,
-    pub attempts: u32,
-    pub not_before: u64,
-    /// The images cannot be made present, or the engine refuses to start it.
-    pub refused: Option<Diagnosis>,
-}
-
-/// One thing to do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Step {
-    /// Make the revision's images present.
-    Prepare {
-        revision: RevisionNumber,
-    },
-    StartInstances {
-        revision: RevisionNumber,
-        count: u32,
-    },
-    /// Change an instance to the revision; only `containers` are replaced, others keep their process.
-    UpdateInPlace {
-        instance: InstanceId,
-        revision: RevisionNumber,
-        containers: Vec<ContainerName>,
-    },
-    /// Undo [`Step::UpdateInPlace`] after the revision failed.
-    RollBackInPlace {
-        instance: InstanceId,
-        revision: RevisionNumber,
-    },
-    /// Take it out of the routes and let its requests finish.
-    Drain {
-        instance: InstanceId,
-    },
-    StopInstance {
-        instance: InstanceId,
-        because: Because,
-    },
-    Promote {
-        revision: RevisionNumber,
-    },
-    FailRevision {
-        revision: RevisionNumber,
-        diagnosis: Box<Diagnosis>,
-    },
-    /// Nothing runs any more: remove what is kept, the record last.
-    Forget,
-}
-
-/// Why an instance is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Because {
-    AppStopped,
-    AppDeleted,
-    TooMany,
-    Replaced,
-    RevisionFailed,
-    InstanceFailed,
-}
-
-/// The steps to do now, and when to ask again even if nothing changes.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Decision {
-    pub steps: Vec<Step>,
-    pub wake_at: Option<u64>,
-}
+use crate::{change::change, record::Intent};
 
 /// Decides what to do next about one app.
 pub fn decide(desired: &Desired, seen: &Seen<'_>, now: u64) -> Decision {
@@ -212,158 +86,6 @@ fn run(desired: &Desired, seen: &Seen<'_>, now: u64, decision: &mut Decision) {
     }
 }
 
-fn roll_beside(desired: &Desired, seen: &Seen<'_>, target: &Target, now: u64, decision: &mut Decision) {
-    let of_target: Vec<_> = seen.instances.iter().copied().filter(|one| one.status.revision == target.revision).collect();
-    let (live, dead): (Vec<_>, Vec<_>) = of_target.into_iter().partition(|one| alive(one));
-    if give_up(seen, target, live.iter().chain(&dead), None, now, decision) {
-        return;
-    }
-    retire(seen, &dead, Because::InstanceFailed, decision);
-    let proved = live.iter().filter(|one| settled(desired, seen, one, target.revision, None, now, decision)).count();
-    if proved >= desired.scale as usize {
-        decision.steps.push(Step::Promote { revision: target.revision });
-        return;
-    }
-    let coming = seen.starting.values().filter(|revision| **revision == target.revision).count();
-    let have = live.len() + coming;
-    let wanted = desired.scale as usize;
-    if have < wanted {
-        if now < seen.rollout.not_before {
-            wake(decision, seen.rollout.not_before);
-        } else {
-            decision.steps.push(Step::StartInstances { revision: target.revision, count: (wanted - have) as u32 });
-        }
-    } else if have > wanted {
-        retire(seen, &surplus(live, have - wanted), Because::TooMany, decision);
-    }
-}
-
-fn roll_in_place(
-    desired: &Desired,
-    seen: &Seen<'_>,
-    current: RevisionNumber,
-    target: &Target,
-    now: u64,
-    decision: &mut Decision,
-) {
-    let touched = match (desired.definitions.get(&current), desired.definitions.get(&target.revision)) {
-        (Some(old), Some(new)) => change(old, new).touched(),
-        (None, _) | (_, None) => Vec::new(),
-    };
-    let (fit, unfit): (Vec<_>, Vec<_>) = seen.instances.iter().copied().partition(|one| {
-        alive(one) && !seen.leaving(&one.status.id) && compatible(desired, one.status.revision, target.revision)
-    });
-    let (done, rest): (Vec<_>, Vec<_>) = fit.into_iter().partition(|one| one.status.revision == target.revision);
-    if give_up(seen, target, done.iter(), Some(&touched), now, decision) {
-        return;
-    }
-    retire(seen, &unfit, Because::Replaced, decision);
-    let all_done_proven = done.iter().all(|one| settled(desired, seen, one, target.revision, Some(&touched), now, decision));
-    let (have, wanted) = (done.len() + rest.len() + seen.starting.len(), desired.scale as usize);
-    if rest.is_empty() && seen.updating.is_empty() && all_done_proven && done.len() >= wanted {
-        decision.steps.push(Step::Promote { revision: target.revision });
-        return;
-    }
-    if have < wanted {
-        if now < seen.rollout.not_before {
-            wake(decision, seen.rollout.not_before);
-        } else {
-            decision.steps.push(Step::StartInstances { revision: target.revision, count: (wanted - have) as u32 });
-        }
-    }
-    if !seen.updating.is_empty() || !all_done_proven {
-        return;
-    }
-    // One that is unwell goes first: it has the least to lose.
-    let next = rest.iter().min_by_key(|one| proven(one, None));
-    if let Some(next) = next {
-        let (id, revision) = (next.status.id.clone(), target.revision);
-        decision.steps.push(Step::UpdateInPlace { instance: id, revision, containers: touched });
-    }
-}
-
-/// Returns true for an instance that has proved itself; where only time is missing, asks to be woken when it has passed.
-fn settled(
-    desired: &Desired,
-    seen: &Seen<'_>,
-    one: &ObservedInstance,
-    revision: RevisionNumber,
-    only: Option<&[ContainerName]>,
-    now: u64,
-    decision: &mut Decision,
-) -> bool {
-    if !proven(one, only) {
-        return false;
-    }
-    // A declared port is a proof too: such a container is not ready before it listens there.
-    let probed = |container: &Container| {
-        container.main
-            || container.run_once
-            || container.port.is_some()
-            || container.probe.is_some()
-            || container.startup.is_some()
-    };
-    let definition = desired.definitions.get(&revision);
-    let all_probed = definition.is_some_and(|app| {
-        app.containers
-            .iter()
-            .filter(|(name, _)| only.is_none_or(|names| names.contains(name)))
-            .all(|(_, container)| probed(container))
-    });
-    let at = seen.steady.get(&one.status.id).copied().unwrap_or(now).saturating_add(desired.settle_ms);
-    if all_probed || now >= at {
-        return true;
-    }
-    wake(decision, at);
-    false
-}
-
-/// Ends a rollout that cannot succeed any more; returns true if it did.
-fn give_up<'a>(
-    seen: &Seen<'_>,
-    target: &Target,
-    instances: impl Iterator<Item = &'a &'a ObservedInstance> + Clone,
-    only: Option<&[ContainerName]>,
-    now: u64,
-    decision: &mut Decision,
-) -> bool {
-    let mut fail = |diagnosis: Diagnosis| {
-        decision.steps.push(Step::FailRevision { revision: target.revision, diagnosis: Box::new(diagnosis) });
-        true
-    };
-    if let Some(diagnosis) = most_telling(instances.clone().filter_map(|one| hopeless(one, only))) {
-        return fail(diagnosis);
-    }
-    let known = || most_telling(instances.clone().flat_map(|one| complaints(one)));
-    if seen.rollout.attempts >= FAILED_ATTEMPTS {
-        let lost = Fault::SupervisorLost {
-            reason: format!("{} instances in a row were lost before they were ready", seen.rollout.attempts),
-        };
-        return fail(known().unwrap_or(Diagnosis { container: None, fault: lost, log_tail: Vec::new() }));
-    }
-    let Some(since) = seen.rollout.since else { return false };
-    let deadline = since.saturating_add(target.ready_within_ms);
-    if now < deadline {
-        wake(decision, deadline);
-        return false;
-    }
-    let waited_ms = target.ready_within_ms;
-    let late = || Diagnosis {
-        container: instances.clone().find_map(|one| unwell(one, only)),
-        fault: Fault::NotReadyInTime { waited_ms },
-        log_tail: Vec::new(),
-    };
-    fail(known().map_or_else(late, |known| waited(known, waited_ms)))
-}
-
-/// Says of what was noticed early how long it was waited for in the end.
-fn waited(mut known: Diagnosis, in_all_ms: u64) -> Diagnosis {
-    if let Fault::PortNeverOpened { waited_ms, .. } | Fault::DependencyNeverReady { waited_ms, .. } = &mut known.fault {
-        *waited_ms = (*waited_ms).max(in_all_ms);
-    }
-    known
-}
-
 /// Keeps the current revision as it should be, leaving instances of `rolling` to the rollout.
 fn maintain(
     desired: &Desired,
@@ -392,7 +114,7 @@ fn maintain(
     let (have, wanted) = (live.len() + coming, desired.scale as usize);
     if have < wanted {
         if now < seen.not_before {
-            wake(decision, seen.not_before);
+            decision.wake(seen.not_before);
         } else if seen.unprepared {
             decision.steps.push(Step::Prepare { revision: current });
         } else {
@@ -444,10 +166,6 @@ pub(crate) fn alive(one: &ObservedInstance) -> bool {
         InstancePhase::Pulling | InstancePhase::Starting | InstancePhase::Ready | InstancePhase::Unready => true,
         InstancePhase::Stopping | InstancePhase::Stopped | InstancePhase::Failed { .. } => false,
     }
-}
-
-fn wake(decision: &mut Decision, at: u64) {
-    decision.wake_at = Some(decision.wake_at.map_or(at, |other| other.min(at)));
 }
 
 #[cfg(test)]

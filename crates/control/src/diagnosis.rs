@@ -1,4 +1,4 @@
-//! Picks the most telling cause among all that was observed, and says which causes are certain.
+//! Picks the most telling cause among all that was observed of an instance, and says when waiting for it is pointless.
 
 use pillion_engine::ObservedInstance;
 use pillion_fault::{Diagnosis, Fault};
@@ -8,96 +8,9 @@ use pillion_model::{ContainerName, ContainerPhase, ContainerStatus, InstancePhas
 /// the supervisor's back-off some three seconds, enough for what only waits for a neighbour to come up.
 pub const FAILED_STARTS: u32 = 5;
 
-/// Returns true where trying again changes nothing: the definition, the image or the host must change first.
-pub fn certain(fault: &Fault) -> bool {
-    match fault {
-        Fault::ImageNameInvalid { .. }
-        | Fault::ImageNotFound { .. }
-        | Fault::ImageTagNotFound { .. }
-        | Fault::RegistryLoginRefused { .. }
-        | Fault::ImagePlatformMissing { .. }
-        | Fault::ImageDigestMismatch { .. }
-        | Fault::ImageLayerRefused { .. }
-        | Fault::ImageUnsupported { .. }
-        | Fault::CommandMissing { .. }
-        | Fault::CommandNotExecutable { .. }
-        | Fault::CommandWrongFormat { .. }
-        | Fault::InterpreterMissing { .. }
-        | Fault::LibraryMissing { .. }
-        | Fault::NoCommand { .. }
-        | Fault::WorkingDirectoryMissing { .. }
-        | Fault::UserUnknown { .. }
-        | Fault::MountFailed { .. }
-        | Fault::VolumeHidesFiles { .. }
-        | Fault::DependencyFailed { .. }
-        | Fault::SettingMissing { .. }
-        | Fault::HostUnsupported { .. }
-        | Fault::HostPathRefused { .. } => true,
-        Fault::RegistryUnreachable { .. }
-        | Fault::RegistryRateLimited { .. }
-        | Fault::RegistryTlsFailed { .. }
-        | Fault::DiskFull { .. }
-        | Fault::StartFailed { .. }
-        | Fault::Exited { .. }
-        | Fault::PidsLimit { .. }
-        | Fault::PortNeverOpened { .. }
-        | Fault::OtherPortOpened { .. }
-        | Fault::PortTaken { .. }
-        | Fault::ProbeStatus { .. }
-        | Fault::ProbeSlow { .. }
-        | Fault::ProbeRefused { .. }
-        | Fault::ProbeExec { .. }
-        | Fault::DependencyNeverReady { .. }
-        | Fault::ReadOnlyWrite { .. }
-        | Fault::NotReadyInTime { .. }
-        | Fault::SupervisorLost { .. }
-        | Fault::Internal { .. } => false,
-    }
-}
-
-/// How much a fault tells: a cause outranks the symptom it has elsewhere. Higher tells more.
-fn weight(fault: &Fault) -> u8 {
-    match fault {
-        Fault::NotReadyInTime { .. } => 0,
-        Fault::SupervisorLost { .. } => 1,
-        // Somebody else is to blame.
-        Fault::DependencyNeverReady { .. } | Fault::DependencyFailed { .. } => 2,
-        Fault::Internal { .. } | Fault::StartFailed { .. } => 3,
-        Fault::PortNeverOpened { .. } | Fault::ProbeRefused { .. } => 4,
-        Fault::ProbeSlow { .. } | Fault::ProbeStatus { .. } | Fault::ProbeExec { .. } => 5,
-        Fault::Exited { .. } => 6,
-        Fault::OtherPortOpened { .. } | Fault::PortTaken { .. } | Fault::PidsLimit { .. } | Fault::ReadOnlyWrite { .. } => 7,
-        Fault::ImageNameInvalid { .. }
-        | Fault::ImageNotFound { .. }
-        | Fault::ImageTagNotFound { .. }
-        | Fault::RegistryUnreachable { .. }
-        | Fault::RegistryRateLimited { .. }
-        | Fault::RegistryLoginRefused { .. }
-        | Fault::RegistryTlsFailed { .. }
-        | Fault::ImagePlatformMissing { .. }
-        | Fault::ImageDigestMismatch { .. }
-        | Fault::ImageLayerRefused { .. }
-        | Fault::ImageUnsupported { .. }
-        | Fault::DiskFull { .. }
-        | Fault::CommandMissing { .. }
-        | Fault::CommandNotExecutable { .. }
-        | Fault::CommandWrongFormat { .. }
-        | Fault::InterpreterMissing { .. }
-        | Fault::LibraryMissing { .. }
-        | Fault::NoCommand { .. }
-        | Fault::WorkingDirectoryMissing { .. }
-        | Fault::UserUnknown { .. }
-        | Fault::MountFailed { .. }
-        | Fault::VolumeHidesFiles { .. }
-        | Fault::SettingMissing { .. }
-        | Fault::HostUnsupported { .. }
-        | Fault::HostPathRefused { .. } => 8,
-    }
-}
-
 /// Returns the most telling of some; of equals the newest, which comes last.
 pub fn most_telling(found: impl IntoIterator<Item = Diagnosis>) -> Option<Diagnosis> {
-    found.into_iter().max_by_key(|diagnosis| weight(&diagnosis.fault))
+    found.into_iter().max_by_key(|diagnosis| diagnosis.fault.weight())
 }
 
 /// Returns everything that is known to be wrong with an instance now.
@@ -137,7 +50,7 @@ pub fn hopeless(seen: &ObservedInstance, only: Option<&[ContainerName]>) -> Opti
     let found = seen.status.containers.iter().filter(|status| only.is_none_or(|names| names.contains(&status.name))).filter_map(
         |status| match &status.phase {
             ContainerPhase::Failed { last } => Some((**last).clone()),
-            ContainerPhase::BackOff { last, .. } if certain(&last.fault) || failed_starts(seen, status) >= FAILED_STARTS => {
+            ContainerPhase::BackOff { last, .. } if last.fault.is_certain() || failed_starts(seen, status) >= FAILED_STARTS => {
                 Some((**last).clone())
             }
             ContainerPhase::BackOff { .. }

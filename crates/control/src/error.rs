@@ -84,3 +84,8 @@ impl ControlError {
         }
     }
 }
+
+/// What the engine said, as an answer to who asked.
+pub(crate) fn engine_error(diagnosis: Diagnosis) -> ControlError {
+    ControlError::Engine { diagnosis: Box::new(diagnosis) }
+}

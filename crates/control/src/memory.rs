@@ -9,7 +9,7 @@ use pillion_model::{AppName, ContainerPhase, ContainerStatus, InstanceId, Instan
 
 use crate::{
     decide::{Desired, RolloutSeen, Seen, alive},
-    diagnosis::{certain, proven},
+    diagnosis::proven,
     record::Intent,
 };
 
@@ -239,7 +239,7 @@ impl Memory {
 
     fn refused(&mut self, revision: RevisionNumber, diagnosis: Diagnosis, now: u64, chance: f64) {
         let rolling = self.rollout_of == Some(revision);
-        if rolling && (certain(&diagnosis.fault) || self.rollout.attempts + 1 >= crate::decide::FAILED_ATTEMPTS) {
+        if rolling && (diagnosis.fault.is_certain() || self.rollout.attempts + 1 >= crate::decide::FAILED_ATTEMPTS) {
             self.rollout.refused = Some(diagnosis);
         } else if rolling {
             self.failed(revision, None, Some(revision), now, chance);

@@ -1,5 +1,8 @@
 //! The task that makes apps so: it looks, asks [`decide`], and sees to the steps. It holds no policy.
 
+mod known;
+mod publish;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
@@ -9,21 +12,21 @@ use std::{
 
 use pillion_engine::Observed;
 use pillion_fault::{Diagnosis, Fault};
-use pillion_model::{App, AppName, InstanceId, RevisionNumber};
-use pillion_store::{Batch, Etag, Kind, NewEvent, Outcome, Revision, StoreError};
+use pillion_model::{AppName, InstanceId};
+use pillion_store::{Kind, StoreError};
 use tokio::{
     sync::watch,
     task::{Id, JoinError, JoinSet},
     time::Instant,
 };
 
+use self::known::Known;
+pub(crate) use self::known::Stored;
 use crate::{
-    Routes,
-    decide::{Because, Desired, Step, Target, decide},
+    decide::{Because, Desired, Step, decide},
     diagnosis::{complaints, most_telling},
-    memory::{Key, Memory},
+    memory::Key,
     record::Record,
-    routing::{Facts, orphans, route},
     shared::{Shared, chance, fresh_id},
     steps,
 };
@@ -43,21 +46,6 @@ pub struct Reconciler {
 
 /// How long a sidecar without a probe must run on before a new revision may rely on it.
 const SETTLE: Duration = Duration::from_secs(1);
-
-/// What is known of one app.
-struct Known {
-    record: Record,
-    etag: Etag,
-    revisions: BTreeMap<RevisionNumber, Stored>,
-    memory: Memory,
-}
-
-#[derive(Clone)]
-pub(crate) struct Stored {
-    pub(crate) definition: Arc<App>,
-    pub(crate) images: Option<BTreeMap<pillion_model::ContainerName, String>>,
-    pub(crate) outcome: Outcome,
-}
 
 impl Reconciler {
     pub(crate) fn new(shared: Arc<Shared>) -> Reconciler {
@@ -293,144 +281,4 @@ impl Reconciler {
             known.memory.done(key, result, now, chance());
         }
     }
-
-    /// Instances whose app is gone: a crash came between the record's end and theirs, or the state was replaced.
-    fn remove_orphans(&mut self, observed: &Observed) {
-        if self.store_failures > 0 {
-            return;
-        }
-        let found: Vec<_> =
-            orphans(observed, |app| self.apps.contains_key(app)).map(|one| (one.app.clone(), one.status.id.clone())).collect();
-        for (app, instance) in found {
-            if self.orphaned.insert(instance.clone()) {
-                tracing::warn!(%app, %instance, "removing an instance of an app that is not there");
-                let (engine, id) = (self.shared.engine.clone(), instance.clone());
-                self.spawn(&app, Key::Stop(instance), async move { engine.stop(&id).await });
-            }
-        }
-    }
-
-    /// Writes what instances report into the event log, each event once.
-    async fn store_events(&mut self, observed: &Observed) {
-        let mut batch = Batch::new();
-        let mut latest = Vec::new();
-        for (id, one) in &observed.instances {
-            let Some(known) = self.apps.get(&one.app) else { continue };
-            let stored = known.memory.events_stored.get(id).copied().unwrap_or(0);
-            for event in one.events.iter().filter(|event| event.serial > stored) {
-                batch = batch.event(NewEvent {
-                    at_ms: event.at_ms,
-                    app: one.app.clone(),
-                    revision: Some(one.status.revision),
-                    instance: Some(id.clone()),
-                    container: event.container.clone(),
-                    kind: event.kind.clone(),
-                    text: event.text.clone(),
-                    source: Some(event.serial),
-                });
-            }
-            if let Some(last) = one.events.last().filter(|last| last.serial > stored) {
-                latest.push((one.app.clone(), id.clone(), last.serial));
-            }
-        }
-        if batch.is_empty() {
-            return;
-        }
-        // Not kept: instances keep theirs, so the next look tries again.
-        if let Err(wrong) = self.shared.store.commit(batch).await {
-            tracing::warn!(error = &wrong as &dyn std::error::Error, "cannot write events");
-            return;
-        }
-        for (app, id, serial) in latest {
-            if let Some(known) = self.apps.get_mut(&app) {
-                known.memory.events_stored.insert(id, serial);
-            }
-        }
-    }
-
-    /// Publishes routes and what `status` shows of the executor's knowledge; returns the routes' generation.
-    fn publish(&mut self, observed: &Observed) -> u64 {
-        let mut apps = Vec::new();
-        let (mut draining, mut refusals) = (BTreeSet::new(), BTreeMap::new());
-        for (app, known) in &self.apps {
-            draining.extend(known.memory.draining.iter().cloned());
-            if let Some(diagnosis) = &known.memory.start_refused {
-                refusals.insert(app.clone(), diagnosis.clone());
-            }
-            let shown = known.record.current.unwrap_or(known.record.target);
-            let Some(stored) = known.revisions.get(&shown) else { continue };
-            let down = match (&stored.outcome, &known.memory.start_refused) {
-                (Outcome::Failed { diagnosis }, _) => Some(told(diagnosis)),
-                (Outcome::Pending | Outcome::Ready | Outcome::Superseded { .. }, refused) => refused.as_ref().map(told),
-            };
-            let facts = Facts { app, port: known.record.port, definition: &stored.definition, down };
-            apps.push(route(&facts, &known.desired(self.settle_ms()), &known.memory.seen(app, observed)));
-        }
-        self.shared.draining.send_if_modified(|old| replace(old, draining));
-        self.shared.refusals.send_if_modified(|old| replace(old, refusals));
-        self.shared.routes.send_if_modified(|old| {
-            // A gateway that outlived the last server knows better than one who has not looked yet.
-            let first = old.generation == 0;
-            if first && (self.store_failures > 0 || !observed.complete) {
-                return false;
-            }
-            let changed = first || old.apps != apps;
-            if changed {
-                *old = Arc::new(Routes { generation: old.generation + 1, apps });
-            }
-            changed
-        });
-        self.shared.routes.borrow().generation
-    }
-}
-
-impl Known {
-    /// Returns true where nothing changes in the store without the record's etag changing, too.
-    fn at_rest(&self) -> bool {
-        self.revisions.get(&self.record.target).is_some_and(|stored| stored.outcome != Outcome::Pending)
-    }
-
-    fn desired(&self, settle_ms: u64) -> Desired {
-        let target = self.revisions.get(&self.record.target);
-        let newest = target.or_else(|| self.record.current.and_then(|current| self.revisions.get(&current)));
-        let pending =
-            target.filter(|stored| Some(self.record.target) != self.record.current && stored.outcome == Outcome::Pending);
-        // A failed definition's number of instances does not count.
-        let counted = match (target.map(|stored| &stored.outcome), self.record.current) {
-            (Some(Outcome::Failed { .. }), Some(current)) => self.revisions.get(&current).or(newest),
-            (Some(_) | None, _) => newest,
-        };
-        Desired {
-            intent: self.record.intent,
-            scale: self.record.scale.or(counted.map(|stored| stored.definition.scale)).unwrap_or(1),
-            current: self.record.current,
-            target: pending.map(|stored| Target {
-                revision: self.record.target,
-                prepared: stored.images.is_some(),
-                ready_within_ms: stored.definition.ready_within.saturating_mul(1000),
-            }),
-            settle_ms,
-            definitions: self.revisions.iter().map(|(number, stored)| (*number, stored.definition.clone())).collect(),
-        }
-    }
-}
-
-impl Stored {
-    /// Keeps the definition that is in memory already: it never changes.
-    fn of(revision: Revision, known: Option<Stored>) -> Stored {
-        let definition = known.map_or_else(|| Arc::new(revision.definition), |known| known.definition);
-        Stored { definition, images: revision.images, outcome: revision.outcome }
-    }
-}
-
-fn told(diagnosis: &Diagnosis) -> (String, Option<String>) {
-    let fault: &Fault = &diagnosis.fault;
-    let who = diagnosis.container.as_deref().map(|name| format!("container {name}: ")).unwrap_or_default();
-    (format!("{who}{fault}"), fault.hint())
-}
-
-fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
-    let changed = *old != new;
-    *old = new;
-    changed
 }

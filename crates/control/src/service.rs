@@ -1,66 +1,20 @@
 //! [`Control`]: the services that every surface (native API, ARM, portal) calls.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use futures::stream::BoxStream;
-use pillion_engine::{Action, Credential, Engine, ExecRequest, ExecSession, LogLine, LogQuery, ObservedInstance};
-use pillion_fault::Diagnosis;
-use pillion_model::{App, AppName, ContainerName, InstanceId, InstancePhase, RevisionNumber};
-use pillion_store::{Batch, Document, Etag, Event, Expect, Kind, Store, StoreError};
+use pillion_engine::{Action, Credential, Engine};
+use pillion_model::{App, AppName, ContainerName, RevisionNumber};
+use pillion_store::{Etag, Event, Kind, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::{
-    AppDocument, AppState, AppStatus, AppSummary, ApplyOptions, ApplyOutcome, ControlError, Reconciler, RolloutEvent, Routes,
-    applying, decide, following,
+    AppDocument, AppState, AppStatus, AppSummary, ApplyOptions, ApplyOutcome, ControlError, Drainer, Reconciler, RolloutEvent,
+    Routes, Settings, applying, following,
     record::{Intent, Record},
     shared::{Shared, event},
     viewing,
 };
-
-/// What the composition root decides.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where apps get their own loopback port from.
-    pub app_ports: RangeInclusive<u16>,
-    /// The gateway's shared port, for the URLs in `status`.
-    pub gateway_port: u16,
-    /// How long requests under way may hold up the stop of an instance.
-    pub drain_within: Duration,
-    pub max_instances: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { app_ports: 20000..=20999, gateway_port: 8080, drain_within: Duration::from_secs(30), max_instances: 30 }
-    }
-}
-
-/// Waits until an instance has no request under way. The composition root implements it with the gateway.
-#[async_trait]
-pub trait Drainer: Send + Sync + 'static {
-    /// Returns once routes of `generation` (or later), in which `instance` drains, are in force and its last request is
-    /// done. It is dropped at the deadline, so it must be safe to cancel.
-    async fn drained(&self, instance: &InstanceId, generation: u64);
-}
-
-/// For compositions without a gateway: nothing is ever under way.
-pub struct NoGateway;
-
-#[async_trait]
-impl Drainer for NoGateway {
-    async fn drained(&self, _instance: &InstanceId, _generation: u64) {}
-}
-
-/// Which lines.
-#[derive(Debug, Clone, Default)]
-pub struct LogSelection {
-    pub container: Option<String>,
-    pub instance: Option<InstanceId>,
-    pub follow: bool,
-    pub since: Option<std::time::SystemTime>,
-    pub tail: Option<usize>,
-}
 
 /// How long a stop or a deletion may take beyond the time to drain.
 pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(120);
@@ -272,151 +226,8 @@ impl Control {
         Ok(following::events(self.shared.clone(), app.clone(), follow))
     }
 
-    /// Gives the lines that an app's containers printed.
-    ///
-    /// # Errors
-    /// `ContainerNotFound`, `AppNotFound`, what the engine says.
-    pub async fn logs(&self, app: &AppName, which: LogSelection) -> Result<BoxStream<'static, LogLine>, ControlError> {
-        let document = self.record(app).await?;
-        if let Some(container) = &which.container {
-            self.knows_container(app, &document, container).await?;
-        }
-        let query = LogQuery {
-            app: Some(app.clone()),
-            instance: which.instance,
-            container: which.container,
-            follow: which.follow,
-            since: which.since,
-            tail: which.tail,
-        };
-        self.shared.engine.logs(query).await.map_err(engine_error)
-    }
-
-    /// Runs a command in a container (main where none is named) of an instance (a ready one where none is named).
-    ///
-    /// # Errors
-    /// `NothingRuns`, `InstanceNotFound`, `ContainerNotFound`, what the engine says.
-    pub async fn exec(
-        &self,
-        app: &AppName,
-        instance: Option<&InstanceId>,
-        container: Option<&ContainerName>,
-        exec: ExecRequest,
-    ) -> Result<ExecSession, ControlError> {
-        let document = self.record(app).await?;
-        let running = self.instances(app);
-        let chosen = match instance {
-            Some(id) => running
-                .iter()
-                .find(|one| one.status.id == *id)
-                .ok_or_else(|| ControlError::InstanceNotFound { app: app.clone(), instance: id.clone() })?,
-            None => {
-                let wanted = document.body.current.unwrap_or(document.body.target);
-                running
-                    .iter()
-                    .filter(|one| decide::alive(one))
-                    .max_by_key(|one| (matches!(one.status.phase, InstancePhase::Ready), one.status.revision == wanted))
-                    .ok_or_else(|| ControlError::NothingRuns { app: app.clone() })?
-            }
-        };
-        let container = match container {
-            Some(container) => {
-                let known: Vec<_> = chosen.status.containers.iter().map(|status| status.name.to_string()).collect();
-                if !known.iter().any(|name| name == container.as_str()) {
-                    return Err(ControlError::ContainerNotFound { app: app.clone(), container: container.to_string(), known });
-                }
-                container.clone()
-            }
-            None => self.main_of(app, chosen.status.revision).await?,
-        };
-        self.shared.engine.exec(&chosen.status.id, container.as_str(), exec).await.map_err(engine_error)
-    }
-
     /// The routes as of now; every change wakes the receiver.
     pub fn routes(&self) -> watch::Receiver<Arc<Routes>> {
         self.shared.routes.subscribe()
     }
-
-    pub(crate) async fn record(&self, app: &AppName) -> Result<Document<Record>, ControlError> {
-        let found = self.shared.store.document(Kind::App, app.as_str()).await?;
-        found.ok_or_else(|| ControlError::AppNotFound { app: app.clone() })
-    }
-
-    pub(crate) fn instances(&self, app: &AppName) -> Vec<ObservedInstance> {
-        self.shared.engine.observe().borrow().instances.values().filter(|one| one.app == *app).cloned().collect()
-    }
-
-    async fn main_of(&self, app: &AppName, revision: RevisionNumber) -> Result<ContainerName, ControlError> {
-        let found = self.shared.store.revision(app, revision).await?;
-        let main = found.and_then(|found| found.definition.containers.into_iter().find(|(_, container)| container.main));
-        main.map(|(name, _)| name).ok_or_else(|| ControlError::RevisionNotFound { app: app.clone(), revision })
-    }
-
-    pub(crate) async fn knows_container(
-        &self,
-        app: &AppName,
-        document: &Document<Record>,
-        container: &str,
-    ) -> Result<(), ControlError> {
-        let mut known = Vec::new();
-        for revision in document.body.needed() {
-            if let Some(found) = self.shared.store.revision(app, revision).await? {
-                known.extend(
-                    found
-                        .definition
-                        .containers
-                        .keys()
-                        .map(ToString::to_string)
-                        .filter(|name| !known.contains(name))
-                        .collect::<Vec<_>>(),
-                );
-            }
-        }
-        if known.iter().any(|name| name == container) {
-            return Ok(());
-        }
-        Err(ControlError::ContainerNotFound { app: app.clone(), container: container.to_owned(), known })
-    }
-
-    async fn intend(&self, app: &AppName, intent: Intent, kind: &str, text: &str) -> Result<Etag, ControlError> {
-        self.change(app, |record| {
-            let changed = record.intent != intent;
-            record.intent = intent;
-            changed.then(|| event(app, record.current, kind, text.to_owned()))
-        })
-        .await
-    }
-
-    /// Changes the record of an app that is not being deleted; `change` returns the event to log, or none where nothing changes.
-    async fn change(
-        &self,
-        app: &AppName,
-        change: impl Fn(&mut Record) -> Option<pillion_store::NewEvent>,
-    ) -> Result<Etag, ControlError> {
-        if matches!(self.record(app).await?.body.intent, Intent::Delete) {
-            return Err(ControlError::BeingDeleted { app: app.clone() });
-        }
-        self.change_any(app, change).await
-    }
-
-    async fn change_any(
-        &self,
-        app: &AppName,
-        change: impl Fn(&mut Record) -> Option<pillion_store::NewEvent>,
-    ) -> Result<Etag, ControlError> {
-        loop {
-            let mut document = self.record(app).await?;
-            let Some(news) = change(&mut document.body) else { return Ok(document.etag) };
-            let batch = Batch::new().event(news).put(Kind::App, app.as_str(), &document.body, Expect::Version(document.etag));
-            match self.shared.store.commit(batch).await {
-                Ok(etag) => return Ok(etag.unwrap_or(document.etag)),
-                Err(StoreError::Conflict { .. }) => {}
-                Err(wrong) => return Err(wrong.into()),
-            }
-        }
-    }
-}
-
-pub(crate) fn engine_error(diagnosis: Diagnosis) -> ControlError {
-    ControlError::Engine { diagnosis: Box::new(diagnosis) }
 }

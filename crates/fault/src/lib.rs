@@ -11,6 +11,7 @@ mod fault;
 mod golden;
 mod hint;
 mod listener;
+mod ranking;
 mod sentence;
 
 pub use diagnosis::{Called, LogTail};

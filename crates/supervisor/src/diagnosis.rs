@@ -20,22 +20,9 @@ pub struct EndFacts {
     pub hidden: Option<(String, String)>,
 }
 
-/// Returns true for a failed start that the same spec will meet again.
+/// Returns true for a failed start that the same spec will meet again. A mount may fail for what the host lacks only now.
 pub fn hopeless(fault: &Fault) -> bool {
-    matches!(
-        fault,
-        Fault::CommandMissing { .. }
-            | Fault::CommandNotExecutable { .. }
-            | Fault::CommandWrongFormat { .. }
-            | Fault::InterpreterMissing { .. }
-            | Fault::LibraryMissing { .. }
-            | Fault::NoCommand { .. }
-            | Fault::WorkingDirectoryMissing { .. }
-            | Fault::UserUnknown { .. }
-            | Fault::VolumeHidesFiles { .. }
-            | Fault::HostUnsupported { .. }
-            | Fault::HostPathRefused { .. }
-    )
+    fault.is_certain() && !matches!(fault, Fault::MountFailed { .. })
 }
 
 /// Names the cause of an end that nobody asked for.

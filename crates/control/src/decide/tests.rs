@@ -1,7 +1,12 @@
 //! Decisions against a simulated engine: requests, failures and time in any order.
 
-use pillion_fault::Exit;
-use pillion_model::{ContainerPhase, ContainerStatus, InstanceStatus};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use pillion_fault::{Diagnosis, Exit, Fault};
+use pillion_model::{App, ContainerPhase, ContainerStatus, InstanceId, InstanceStatus};
 use proptest::prelude::*;
 
 use super::*;
