@@ -6,6 +6,7 @@ mod figures;
 mod footprint;
 mod load;
 mod machine;
+mod namespace;
 mod page;
 mod pod;
 mod podman;

@@ -1,8 +1,10 @@
-//! Puts a gateway in front of one program of this host, for benchmarks: `front <gateway door> <listen port> <program port> [access log]`.
+//! Puts a gateway in front of one program of this host, for benchmarks: `front <gateway door> <listen port> <program port> [access log]
+//! [network namespace]`.
 //!
-//! Serves the gate itself, with sockets of its own network namespace; ends when stdin does.
+//! Serves the gate itself, with sockets of the program's network namespace, or else of its own; ends when stdin does.
 
 use std::{
+    fs::File,
     io::{self, IoSlice, Read},
     mem::MaybeUninit,
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -23,29 +25,39 @@ use pillion_gateway::{
     protocol::{AppRoute, AppState, InstanceRoute, ListenerSpec, RouteTable},
     spawn,
 };
-use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketType, sendmsg, socket};
+use rustix::{
+    net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketType, sendmsg, socket},
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
 
 const NOBODY: u32 = 65534;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);
-    let mut word = || words.next().ok_or("front <gateway door> <listen port> <program port> [access log]");
+    let mut word = || words.next().ok_or("front <gateway door> <listen port> <program port> [access log] [network namespace]");
     let (door, listen, program) = (PathBuf::from(word()?), word()?.parse::<u16>()?, word()?.parse::<u16>()?);
     let directory = tempfile::tempdir()?;
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755))?;
 
+    let access_log = words.next().map(PathBuf::from);
+    let namespace = words.next().map(File::open).transpose()?;
     let gate = directory.path().join("gate.sock");
     let listener = UnixListener::bind(&gate)?;
     std::fs::set_permissions(&gate, std::fs::Permissions::from_mode(0o666))?;
     std::thread::spawn(move || {
+        if let Some(namespace) = namespace {
+            // Threads started by this one are in it, too.
+            let kind = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(namespace.as_fd(), kind).expect("the namespace can be entered");
+        }
         while let Ok((stream, _)) = listener.accept() {
             std::thread::spawn(move || hand_out(stream));
         }
     });
 
     let mut args = Args::new(directory.path().join("control.sock"), NOBODY, NOBODY);
-    args.access_log = words.next().map(PathBuf::from);
+    args.access_log = access_log;
     let mut gateway = spawn(&door, &[], &args, Stdio::inherit()).await?;
     let (client, _news) = Client::connect(&args.control).await?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, listen));

@@ -1,14 +1,18 @@
 //! nginx: the peer's front end, as a proxy with keep-alive upstream and an access log.
+//!
+//! Each runs in a session of its own, as a service does: the kernel shares processor time out by session (autogroup), so
+//! one that sat in the load generator's session would be scheduled otherwise than the gateway, which has its own.
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpStream},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use pillion_e2e::until;
 
+use super::namespace::Namespace;
 use crate::run::Outcome;
 
 /// A running nginx; ends when dropped.
@@ -24,6 +28,7 @@ impl Nginx {
     /// It does not start.
     pub fn proxy(port: u16, upstream: &str) -> Outcome<Nginx> {
         Nginx::start(
+            None,
             port,
             &format!("upstream app {{ server {upstream} max_fails=0; keepalive 64; }}"),
             "proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ''; proxy_set_header Host $host; \
@@ -35,23 +40,32 @@ impl Nginx {
     ///
     /// # Errors
     /// It does not start.
-    pub fn answering(port: u16) -> Outcome<Nginx> {
-        Nginx::start(port, "", "return 200 'hello from the app behind the front end';")
+    pub fn answering(namespace: &Namespace, port: u16) -> Outcome<Nginx> {
+        Nginx::start(Some(namespace), port, "", "return 200 'hello from the app behind the front end';")
     }
 
-    fn start(port: u16, upstream: &str, location: &str) -> Outcome<Nginx> {
+    fn start(namespace: Option<&Namespace>, port: u16, upstream: &str, location: &str) -> Outcome<Nginx> {
         let dir = tempfile::Builder::new().prefix("bench-nginx-").tempdir().map_err(|error| error.to_string())?;
         let place = dir.path().display();
+        // In a namespace on all its addresses: one front end comes over its loopback, the other over its veth.
+        let (address, reached) = match namespace {
+            Some(namespace) => ("0.0.0.0", namespace.address()),
+            None => ("127.0.0.1", "127.0.0.1"),
+        };
         let conf = format!(
             "daemon off; worker_processes auto; pid {place}/pid; error_log {place}/error.log crit;\n\
              events {{ worker_connections 4096; }}\n\
              http {{ access_log {place}/access.log combined; keepalive_requests 1000000; {upstream}\n\
-             server {{ listen 127.0.0.1:{port} reuseport; location / {{ {location} }} }} }}\n"
+             server {{ listen {address}:{port} reuseport; location / {{ {location} }} }} }}\n"
         );
         let file = dir.path().join("nginx.conf");
         fs::write(&file, conf).map_err(|error| error.to_string())?;
-        let child = Command::new("nginx")
-            .arg("-p")
+        let mut command = Command::new("setsid");
+        if let Some(namespace) = namespace {
+            command.args(["ip", "netns", "exec", namespace.name()]);
+        }
+        let child = command
+            .args(["nginx", "-p"])
             .arg(dir.path())
             .arg("-c")
             .arg(&file)
@@ -59,7 +73,7 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| format!("nginx: {error}"))?;
-        until("nginx listens", Duration::from_secs(10), || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
+        until("nginx listens", Duration::from_secs(10), || TcpStream::connect((reached, port)).ok());
         Ok(Nginx { child, dir })
     }
 }

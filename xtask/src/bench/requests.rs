@@ -1,4 +1,7 @@
 //! Row: requests per second of the gateway and of nginx, in front of the same program, by wrk.
+//!
+//! The program runs in a network namespace, as a container does. The gateway reaches it as it reaches every instance, over
+//! a socket made in there; nginx reaches it over the namespace's veth, the only way it has.
 
 use std::{
     io::{BufRead, BufReader},
@@ -10,6 +13,7 @@ use pillion_e2e::{free_port, until};
 
 use super::{
     figures::{Row, Spread},
+    namespace::Namespace,
     proxy::Nginx,
     say,
 };
@@ -38,9 +42,10 @@ struct Measured {
 pub fn measure() -> Outcome<Vec<Row>> {
     say(&format!("requests per second, {ROUNDS} rounds of {SECONDS} s a side"));
     let (behind, ours_port, theirs_port) = (free_port(), free_port(), free_port());
-    let _program = Nginx::answering(behind)?;
-    let _gateway = Gateway::start(ours_port, behind)?;
-    let _nginx = Nginx::proxy(theirs_port, &format!("127.0.0.1:{behind}"))?;
+    let namespace = Namespace::new()?;
+    let _program = Nginx::answering(&namespace, behind)?;
+    let _gateway = Gateway::start(ours_port, behind, &namespace)?;
+    let _nginx = Nginx::proxy(theirs_port, &format!("{}:{behind}", namespace.address()))?;
     // Both warm up.
     let _ = (wrk(ours_port, 1)?, wrk(theirs_port, 1)?);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -58,10 +63,11 @@ pub fn measure() -> Outcome<Vec<Row>> {
     let ratio = rate.median / peer.median;
     Ok(vec![Row {
         what: format!(
-            "gateway requests per second, small answer, {CONNECTIONS} connections, access log and upstream keep-alive on"
+            "gateway requests per second, small answer of a program in a network namespace, {CONNECTIONS} connections, access log \
+             and upstream keep-alive on"
         ),
         ours: shown(rate, p99),
-        peer: format!("nginx: {}", shown(peer, peer_p99)),
+        peer: format!("nginx, over veth: {}", shown(peer, peer_p99)),
         ratio: Some(ratio),
         target: "≥ 1.0 of nginx, p99 ≤ nginx's".to_owned(),
         met: ratio >= 1.0 && p99.median <= peer_p99.median,
@@ -69,7 +75,7 @@ pub fn measure() -> Outcome<Vec<Row>> {
 }
 
 impl Gateway {
-    fn start(port: u16, behind: u16) -> Outcome<Gateway> {
+    fn start(port: u16, behind: u16, namespace: &Namespace) -> Outcome<Gateway> {
         let dir = tempfile::Builder::new().prefix("bench-gateway-").tempdir().map_err(|error| error.to_string())?;
         // The gateway gives up root before it opens its log.
         std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).map_err(|error| error.to_string())?;
@@ -78,6 +84,7 @@ impl Gateway {
             .arg(built.join("pillion-gateway-door"))
             .args([port.to_string(), behind.to_string()])
             .arg(dir.path().join("access.log"))
+            .arg(namespace.file())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
