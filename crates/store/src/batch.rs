@@ -3,14 +3,10 @@
 use std::collections::BTreeMap;
 
 use pillion_model::{App, AppName, ContainerName, RevisionNumber};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 
-use crate::{
-    Etag, Kind, NewEvent, Outcome, StoreError, events,
-    keyring::{Keyring, Row},
-    secrets,
-};
+use crate::{AuditEntry, Etag, Kind, NewEvent, Outcome, StoreError, audit, documents, events, keyring::Keyring, secrets};
 
 /// What a document must be for a write of it to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +26,15 @@ pub struct Batch {
 #[derive(Debug)]
 enum Write {
     Document { kind: Kind, key: String, body: String, expect: Expect },
+    Delete { kind: Kind, key: String, expect: Expect },
+    DeleteUnder { kind: Kind, prefix: String },
     Revision { app: AppName, number: RevisionNumber, definition: String, created_ms: u64 },
     Images { app: AppName, number: RevisionNumber, images: String },
     Outcome { app: AppName, number: RevisionNumber, outcome: String },
     PruneRevisions { app: AppName, keep: Vec<RevisionNumber> },
     Secret { app: AppName, name: String, version: u64, plain: String },
     Event(Box<NewEvent>),
+    Audit(Box<AuditEntry>),
     Forget { app: AppName },
 }
 
@@ -49,6 +48,31 @@ impl Batch {
         if let Some(body) = self.encode("document", body) {
             self.writes.push(Write::Document { kind, key: key.to_owned(), body, expect });
         }
+        self
+    }
+
+    /// Removes a document; one that is not there is no failure where anything is expected.
+    pub fn delete(mut self, kind: Kind, key: &str, expect: Expect) -> Batch {
+        self.writes.push(Write::Delete { kind, key: key.to_owned(), expect });
+        self
+    }
+
+    /// Removes the document `prefix` and all whose keys begin with `prefix/`.
+    pub fn delete_under(mut self, kind: Kind, prefix: &str) -> Batch {
+        self.writes.push(Write::DeleteUnder { kind, prefix: prefix.to_owned() });
+        self
+    }
+
+    /// Appends an audit record.
+    pub fn audit(mut self, entry: AuditEntry) -> Batch {
+        self.writes.push(Write::Audit(Box::new(entry)));
+        self
+    }
+
+    /// Appends the writes of another batch after these.
+    pub fn and(mut self, other: Batch) -> Batch {
+        self.writes.extend(other.writes);
+        self.broken = self.broken.or(other.broken);
         self
     }
 
@@ -104,30 +128,28 @@ impl Batch {
         self.writes.is_empty()
     }
 
-    /// Returns true if only events are in it.
+    /// Returns true if only events and audit records are in it.
     pub(crate) fn events_only(&self) -> bool {
-        self.writes.iter().all(|write| matches!(write, Write::Event(_)))
+        self.writes.iter().all(|write| matches!(write, Write::Event(_) | Write::Audit(_)))
     }
 
     pub(crate) fn has_events(&self) -> bool {
         self.writes.iter().any(|write| matches!(write, Write::Event(_)))
     }
 
-    /// Commits; returns the etag of the last document written.
-    pub(crate) fn commit(self, connection: &mut Connection, ring: &Keyring, kept: u64) -> Result<Option<Etag>, StoreError> {
+    /// Commits; returns the etags of the documents written, in order.
+    pub(crate) fn commit(self, connection: &mut Connection, ring: &Keyring, kept: u64) -> Result<Vec<Etag>, StoreError> {
         if let Some(broken) = self.broken {
             return Err(broken);
         }
         let database = |source| StoreError::Database { doing: "commit", source };
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(database)?;
-        let mut etag = None;
+        let mut etags = Vec::new();
         for write in self.writes {
-            if let Some(new) = write.apply(&transaction, ring, kept)? {
-                etag = Some(new);
-            }
+            etags.extend(write.apply(&transaction, ring, kept)?);
         }
         transaction.commit().map_err(database)?;
-        Ok(etag)
+        Ok(etags)
     }
 
     fn encode<T: Serialize>(&mut self, what: &'static str, value: &T) -> Option<String> {
@@ -144,7 +166,11 @@ impl Batch {
 impl Write {
     fn apply(self, transaction: &Transaction<'_>, ring: &Keyring, kept: u64) -> Result<Option<Etag>, StoreError> {
         match self {
-            Write::Document { kind, key, body, expect } => return put_document(transaction, kind, &key, &body, expect).map(Some),
+            Write::Document { kind, key, body, expect } => {
+                return documents::put(transaction, ring, kind, &key, &body, expect).map(Some);
+            }
+            Write::Delete { kind, key, expect } => documents::delete(transaction, kind, &key, expect)?,
+            Write::DeleteUnder { kind, prefix } => documents::delete_under(transaction, kind, &prefix)?,
             Write::Revision { app, number, definition, created_ms } => {
                 let outcome = r#"{"outcome":"pending"}"#;
                 let sql = "INSERT INTO revisions (app, number, definition, outcome, created_ms) VALUES (?, ?, ?, ?, ?)";
@@ -165,8 +191,9 @@ impl Write {
                 execute(transaction, "remove old revisions", sql, params![app.as_str(), keep])?;
             }
             Write::Secret { app, name, version, plain } => {
-                secrets::put(transaction, ring, &Row { app: app.as_str(), name: &name, version }, &plain)?;
+                secrets::put(transaction, ring, secrets::Place { app: app.as_str(), name: &name, version }, &plain)?;
             }
+            Write::Audit(entry) => audit::append(transaction, &entry)?,
             Write::Event(event) => events::append(transaction, &event, kept)?,
             Write::Forget { app } => {
                 let app = app.as_str();
@@ -189,31 +216,7 @@ impl Write {
     }
 }
 
-fn put_document(transaction: &Transaction<'_>, kind: Kind, key: &str, body: &str, expect: Expect) -> Result<Etag, StoreError> {
-    let database = |source| StoreError::Database { doing: "write a document", source };
-    let found: Option<Etag> = transaction
-        .prepare_cached("SELECT etag FROM documents WHERE kind = ? AND key = ?")
-        .and_then(|mut get| get.query_row(params![kind.word(), key], |row| row.get(0).map(Etag)).optional())
-        .map_err(database)?;
-    let met = match expect {
-        Expect::Anything => true,
-        Expect::Absent => found.is_none(),
-        Expect::Version(etag) => found == Some(etag),
-    };
-    if !met {
-        return Err(StoreError::Conflict { found });
-    }
-    // One sequence for all documents: an etag is not given again even after its document was removed and made anew.
-    let etag: u64 = transaction
-        .prepare_cached("UPDATE sequence SET last = last + 1 RETURNING last")
-        .and_then(|mut next| next.query_row([], |row| row.get(0)))
-        .map_err(database)?;
-    let sql = "INSERT OR REPLACE INTO documents (kind, key, etag, body) VALUES (?, ?, ?, ?)";
-    execute(transaction, "write a document", sql, params![kind.word(), key, etag, body])?;
-    Ok(Etag(etag))
-}
-
-fn execute(
+pub(crate) fn execute(
     transaction: &Transaction<'_>,
     doing: &'static str,
     sql: &str,

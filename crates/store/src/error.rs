@@ -18,6 +18,9 @@ pub enum StoreError {
     /// The ciphertext does not belong to this row, was changed, or its key is gone.
     #[error("secret `{name}` of app `{app}` cannot be decrypted: {reason}")]
     Secret { app: String, name: String, reason: &'static str },
+    /// As `Secret`, of a document that is kept encrypted.
+    #[error("the {kind} `{key}` cannot be decrypted: {reason}")]
+    Sealed { kind: String, key: String, reason: &'static str },
     #[error("key file {} is not usable: {reason}", path.display())]
     Key { path: PathBuf, reason: String },
     /// The etag given is not the document's.

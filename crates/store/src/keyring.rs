@@ -29,10 +29,23 @@ pub(crate) struct Sealed {
 }
 
 /// The row that a ciphertext belongs to. It is authenticated with it, so a ciphertext moved elsewhere does not decrypt.
-pub(crate) struct Row<'a> {
-    pub(crate) app: &'a str,
-    pub(crate) name: &'a str,
-    pub(crate) version: u64,
+pub(crate) enum Row<'a> {
+    Secret { app: &'a str, name: &'a str, version: u64 },
+    Document { kind: &'a str, key: &'a str, etag: u64 },
+}
+
+impl Row<'_> {
+    fn refused(&self, reason: &'static str) -> StoreError {
+        match self {
+            Row::Secret { app, name, .. } => StoreError::Secret { app: (*app).to_owned(), name: (*name).to_owned(), reason },
+            Row::Document { kind, key, .. } => StoreError::Sealed { kind: (*kind).to_owned(), key: (*key).to_owned(), reason },
+        }
+    }
+
+    /// Decodes what was unsealed from this row as text.
+    pub(crate) fn text(&self, plain: Vec<u8>) -> Result<String, StoreError> {
+        String::from_utf8(plain).map_err(|_| self.refused("it is not text"))
+    }
 }
 
 impl Keyring {
@@ -90,7 +103,7 @@ impl Keyring {
     }
 
     pub(crate) fn seal(&self, row: &Row<'_>, plain: &[u8]) -> Result<Sealed, StoreError> {
-        let refused = |reason| StoreError::Secret { app: row.app.to_owned(), name: row.name.to_owned(), reason };
+        let refused = |reason| row.refused(reason);
         let (key_id, key) = self.keys.last_key_value().ok_or_else(|| refused("there is no key"))?;
         let nonce = XChaCha20Poly1305::generate_nonce(&mut OsRng);
         let aad = associated_data(row, *key_id);
@@ -99,7 +112,7 @@ impl Keyring {
     }
 
     pub(crate) fn unseal(&self, row: &Row<'_>, sealed: &Sealed) -> Result<Vec<u8>, StoreError> {
-        let refused = |reason| StoreError::Secret { app: row.app.to_owned(), name: row.name.to_owned(), reason };
+        let refused = |reason| row.refused(reason);
         let key = self.keys.get(&sealed.key_id).ok_or_else(|| refused("its key is gone"))?;
         if sealed.nonce.len() != 24 {
             return Err(refused("its nonce has the wrong length"));
@@ -112,12 +125,16 @@ impl Keyring {
 
 /// Every part with its length before it, so that no two rows give the same bytes.
 fn associated_data(row: &Row<'_>, key_id: u32) -> Vec<u8> {
-    let mut data = b"pillion secret 1\0".to_vec();
-    for part in [row.app, row.name] {
+    // The first word differs, so that no secret's row gives the bytes of a document's.
+    let (mut data, parts, version) = match row {
+        Row::Secret { app, name, version } => (b"pillion secret 1\0".to_vec(), [app, name], version),
+        Row::Document { kind, key, etag } => (b"pillion document 1\0".to_vec(), [kind, key], etag),
+    };
+    for part in parts {
         data.extend_from_slice(&(part.len() as u64).to_le_bytes());
         data.extend_from_slice(part.as_bytes());
     }
-    data.extend_from_slice(&row.version.to_le_bytes());
+    data.extend_from_slice(&version.to_le_bytes());
     data.extend_from_slice(&key_id.to_le_bytes());
     data
 }

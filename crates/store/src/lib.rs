@@ -3,8 +3,10 @@
 //! One thread writes, one reads; a write is acknowledged after its commit has reached the disk. Everything that must
 //! change together goes into one [`Batch`].
 
+mod audit;
 mod batch;
 mod connection;
+mod documents;
 mod error;
 mod events;
 mod keyring;

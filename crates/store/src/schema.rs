@@ -6,7 +6,8 @@ use rusqlite::Connection;
 
 use crate::StoreError;
 
-const VERSIONS: &[&str] = &["
+const VERSIONS: &[&str] = &[
+    "
     CREATE TABLE sequence (last INTEGER NOT NULL) STRICT;
     INSERT INTO sequence VALUES (0);
 
@@ -33,7 +34,21 @@ const VERSIONS: &[&str] = &["
         nonce BLOB NOT NULL, ciphertext BLOB NOT NULL,
         PRIMARY KEY (app, name, version)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE sealed (
+        kind TEXT NOT NULL, key TEXT NOT NULL, etag INTEGER NOT NULL, key_id INTEGER NOT NULL, nonce BLOB NOT NULL,
+        ciphertext BLOB NOT NULL,
+        PRIMARY KEY (kind, key)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE audit (
+        serial INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, principal TEXT NOT NULL, caller TEXT NOT NULL,
+        action TEXT NOT NULL, target TEXT NOT NULL, status INTEGER NOT NULL, correlation TEXT NOT NULL, detail TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX audit_of_target ON audit (target, serial);
+",
+];
 
 /// Brings the file at `path` to the newest version, one transaction per version.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

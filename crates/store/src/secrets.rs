@@ -7,8 +7,22 @@ use crate::{
     keyring::{Keyring, Row, Sealed},
 };
 
-pub(crate) fn put(transaction: &Transaction<'_>, ring: &Keyring, row: &Row<'_>, plain: &str) -> Result<(), StoreError> {
-    let sealed = ring.seal(row, plain.as_bytes())?;
+/// One secret's place in the table.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) app: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) version: u64,
+}
+
+impl<'a> Place<'a> {
+    fn row(self) -> Row<'a> {
+        Row::Secret { app: self.app, name: self.name, version: self.version }
+    }
+}
+
+pub(crate) fn put(transaction: &Transaction<'_>, ring: &Keyring, row: Place<'_>, plain: &str) -> Result<(), StoreError> {
+    let sealed = ring.seal(&row.row(), plain.as_bytes())?;
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO secrets (app, name, version, key_id, nonce, ciphertext) VALUES (?, ?, ?, ?, ?, ?)",
@@ -18,7 +32,7 @@ pub(crate) fn put(transaction: &Transaction<'_>, ring: &Keyring, row: &Row<'_>, 
         .map_err(|source| StoreError::Database { doing: "write a secret", source })
 }
 
-pub(crate) fn get(connection: &Connection, ring: &Keyring, row: &Row<'_>) -> Result<Option<String>, StoreError> {
+pub(crate) fn get(connection: &Connection, ring: &Keyring, row: Place<'_>) -> Result<Option<String>, StoreError> {
     let sealed = connection
         .prepare_cached("SELECT key_id, nonce, ciphertext FROM secrets WHERE app = ? AND name = ? AND version = ?")
         .and_then(|mut get| {
@@ -29,27 +43,22 @@ pub(crate) fn get(connection: &Connection, ring: &Keyring, row: &Row<'_>) -> Res
         })
         .map_err(|source| StoreError::Database { doing: "read a secret", source })?;
     let Some(sealed) = sealed else { return Ok(None) };
-    let plain = ring.unseal(row, &sealed)?;
-    String::from_utf8(plain).map(Some).map_err(|_| StoreError::Secret {
-        app: row.app.to_owned(),
-        name: row.name.to_owned(),
-        reason: "it is not text",
-    })
+    let row = row.row();
+    row.text(ring.unseal(&row, &sealed)?).map(Some)
 }
 
-/// Seals every secret with the newest key, in one transaction.
-pub(crate) fn reseal(connection: &mut Connection, ring: &Keyring) -> Result<(), StoreError> {
+/// Seals every secret with the newest key.
+pub(crate) fn reseal(transaction: &Transaction<'_>, ring: &Keyring) -> Result<(), StoreError> {
     let database = |source| StoreError::Database { doing: "seal the secrets anew", source };
-    let transaction = connection.transaction().map_err(database)?;
     let rows: Vec<(String, String, u64)> = transaction
         .prepare("SELECT app, name, version FROM secrets")
         .and_then(|mut all| all.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect())
         .map_err(database)?;
     for (app, name, version) in &rows {
-        let row = Row { app, name, version: *version };
-        if let Some(plain) = get(&transaction, ring, &row)? {
-            put(&transaction, ring, &row, &plain)?;
+        let row = Place { app, name, version: *version };
+        if let Some(plain) = get(transaction, ring, row)? {
+            put(transaction, ring, row, &plain)?;
         }
     }
-    transaction.commit().map_err(database)
+    Ok(())
 }

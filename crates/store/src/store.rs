@@ -13,10 +13,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::{
-    Batch, Document, Etag, Event, Kind, Revision, StoreError,
+    AuditRecord, Batch, Document, Etag, Event, Kind, Revision, StoreError, audit,
     connection::{self, Worker},
-    events,
-    keyring::{Keyring, Row},
+    documents, events,
+    keyring::Keyring,
     schema, secrets,
 };
 
@@ -77,19 +77,27 @@ impl Store {
     /// # Errors
     /// `Conflict` where a document is not as expected.
     pub async fn commit(&self, batch: Batch) -> Result<Option<Etag>, StoreError> {
+        self.commit_all(batch).await.map(|etags| etags.last().copied())
+    }
+
+    /// As [`Store::commit`]; returns the etag of every document in it, in the order they were put.
+    ///
+    /// # Errors
+    /// `Conflict` where a document is not as expected.
+    pub async fn commit_all(&self, batch: Batch) -> Result<Vec<Etag>, StoreError> {
         if batch.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let (state, news) = (!batch.events_only(), batch.has_events());
         let (ring, kept) = (self.ring.clone(), self.events_kept);
-        let etag = self.writer.run(move |connection| batch.commit(connection, &read(&ring), kept)).await?;
+        let etags = self.writer.run(move |connection| batch.commit(connection, &read(&ring), kept)).await?;
         if state {
             self.changes.send_modify(|generation| *generation += 1);
         }
         if news {
             self.events.send_modify(|generation| *generation += 1);
         }
-        Ok(etag)
+        Ok(etags)
     }
 
     pub async fn document<T: DeserializeOwned + Send + 'static>(
@@ -97,28 +105,17 @@ impl Store {
         kind: Kind,
         key: &str,
     ) -> Result<Option<Document<T>>, StoreError> {
-        let key = key.to_owned();
+        let (key, ring) = (key.to_owned(), self.ring.clone());
         self.reader
-            .run(move |connection| {
-                let row = connection
-                    .prepare_cached("SELECT key, etag, body FROM documents WHERE kind = ? AND key = ?")
-                    .and_then(|mut get| get.query_row(params![kind.word(), key], raw_document).optional())
-                    .map_err(|source| StoreError::Database { doing: "read a document", source })?;
-                row.map(decode_document).transpose()
-            })
+            .run(move |connection| documents::get(connection, &read(&ring), kind, &key)?.map(decode_document).transpose())
             .await
     }
 
     /// Reads all documents of a kind, by key.
     pub async fn documents<T: DeserializeOwned + Send + 'static>(&self, kind: Kind) -> Result<Vec<Document<T>>, StoreError> {
+        let ring = self.ring.clone();
         self.reader
-            .run(move |connection| {
-                let rows: Vec<_> = connection
-                    .prepare_cached("SELECT key, etag, body FROM documents WHERE kind = ? ORDER BY key")
-                    .and_then(|mut all| all.query_map(params![kind.word()], raw_document)?.collect())
-                    .map_err(|source| StoreError::Database { doing: "read documents", source })?;
-                rows.into_iter().map(decode_document).collect()
-            })
+            .run(move |connection| documents::all(connection, &read(&ring), kind)?.into_iter().map(decode_document).collect())
             .await
     }
 
@@ -160,7 +157,9 @@ impl Store {
     pub async fn secret(&self, app: &AppName, name: &str, version: u64) -> Result<Option<String>, StoreError> {
         let (app, name, ring) = (app.clone(), name.to_owned(), self.ring.clone());
         self.reader
-            .run(move |connection| secrets::get(connection, &read(&ring), &Row { app: app.as_str(), name: &name, version }))
+            .run(move |connection| {
+                secrets::get(connection, &read(&ring), secrets::Place { app: app.as_str(), name: &name, version })
+            })
             .await
     }
 
@@ -177,13 +176,17 @@ impl Store {
             .await
     }
 
-    /// Makes a new key and seals every secret with it; the old key files stay for copies of the state made before.
+    /// Makes a new key and seals every secret and every sealed document with it; the old key files stay for copies of the state made before.
     pub async fn rotate_key(&self) -> Result<(), StoreError> {
         let ring = self.ring.clone();
         self.writer
             .run(move |connection| {
                 ring.write().unwrap_or_else(|poisoned| poisoned.into_inner()).add_key()?;
-                secrets::reseal(connection, &read(&ring))
+                let database = |source| StoreError::Database { doing: "seal the secrets anew", source };
+                let transaction = connection.transaction().map_err(database)?;
+                secrets::reseal(&transaction, &read(&ring))?;
+                documents::reseal(&transaction, &read(&ring))?;
+                transaction.commit().map_err(database)
             })
             .await
     }
@@ -192,6 +195,21 @@ impl Store {
     pub async fn events(&self, app: &AppName, after: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
         let app = app.clone();
         self.reader.run(move |connection| events::after(connection, &app, after, limit)).await
+    }
+
+    /// Reads up to `limit` audit records, newest first: those with serials below `before` and not older than `since_ms`,
+    /// about `target` and everything under it (all where `target` is empty).
+    pub async fn audit(
+        &self,
+        target: &str,
+        since_ms: u64,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
+        let target = target.to_owned();
+        // SQLite's integers are signed.
+        let before = before.unwrap_or(i64::MAX as u64);
+        self.reader.run(move |connection| audit::read(connection, &target, since_ms, before, limit)).await
     }
 
     /// Counts commits that changed documents, revisions or secrets; every change wakes the receiver.
@@ -209,15 +227,9 @@ fn read(ring: &RwLock<Keyring>) -> std::sync::RwLockReadGuard<'_, Keyring> {
     ring.read().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-type RawDocument = (String, u64, String);
-
-fn raw_document(row: &SqlRow<'_>) -> rusqlite::Result<RawDocument> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-}
-
-fn decode_document<T: DeserializeOwned>((key, etag, body): RawDocument) -> Result<Document<T>, StoreError> {
+fn decode_document<T: DeserializeOwned>((key, etag, body): documents::Raw) -> Result<Document<T>, StoreError> {
     let body = serde_json::from_str(&body).map_err(|source| StoreError::Unreadable { what: "document", source })?;
-    Ok(Document { key, etag: Etag(etag), body })
+    Ok(Document { key, etag, body })
 }
 
 type RawRevision = (u64, String, Option<String>, String, u64);

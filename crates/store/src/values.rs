@@ -77,19 +77,82 @@ pub struct NewEvent {
     pub source: Option<u64>,
 }
 
-/// What a document is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a document is about. Kinds whose bodies hold what nobody may read from the file are kept encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The record of one app: what it is to be, and how far that has come.
     App,
+    /// One ARM resource, by its normalised id.
+    Resource,
+    /// Somebody who may log in: a service principal or a user.
+    Principal,
+    /// A login that can be renewed without the secret.
+    Session,
+    /// A key that tokens are signed with.
+    SigningKey,
+    /// A long operation: what it is to do and how far it has come.
+    Operation,
+    /// A template deployment with its operations.
+    Deployment,
+    /// A mark that a site's resources changed and its app has not followed yet.
+    Dirty,
+    /// A value that the server made once for itself, such as its subscription id.
+    Setting,
 }
 
 impl Kind {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Kind::App => "app",
+            Kind::Resource => "resource",
+            Kind::Principal => "principal",
+            Kind::Session => "session",
+            Kind::SigningKey => "signingKey",
+            Kind::Operation => "operation",
+            Kind::Deployment => "deployment",
+            Kind::Dirty => "dirty",
+            Kind::Setting => "setting",
         }
     }
+
+    pub(crate) fn sealed(self) -> bool {
+        match self {
+            Kind::Resource | Kind::Principal | Kind::Session | Kind::SigningKey | Kind::Operation | Kind::Deployment => true,
+            Kind::App | Kind::Dirty | Kind::Setting => false,
+        }
+    }
+}
+
+/// Who did what to which thing, and what came of it. Written with the change itself, never changed after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRecord {
+    /// Rises with every record; never used twice.
+    pub serial: u64,
+    #[serde(flatten)]
+    pub entry: AuditEntry,
+}
+
+/// An audit record about to be written; the store gives it its serial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEntry {
+    /// Milliseconds since the epoch. For people: nothing is ordered by it.
+    pub at_ms: u64,
+    /// The id of who did it; empty where nobody was known (a failed login).
+    pub principal: String,
+    /// The name to show for it.
+    pub caller: String,
+    /// `Microsoft.Web/sites/write`, `login`, …
+    pub action: String,
+    /// The normalised id of what it was done to; empty where there is none.
+    pub target: String,
+    /// The HTTP status that was answered.
+    pub status: u16,
+    /// Ties records of one request or deployment together.
+    pub correlation: String,
+    /// One sentence; never a secret.
+    pub detail: String,
 }
 
 /// A document as stored.
