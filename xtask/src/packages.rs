@@ -96,6 +96,32 @@ fn install_rotel() -> Outcome {
     if Part::Rotel.path().exists() { Ok(()) } else { Err(format!("{ROTEL} holds no {}", Part::Rotel.path().display())) }
 }
 
+/// The version whose wire is known, with its SDK; it brings some 200 packages of its own, so it gets an environment of its own.
+const AZ: &[&str] = &["azure-cli==2.91.0", "azure-mgmt-web==11.0.0"];
+
+/// Installs the Azure CLI, which only the tests need.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_az() -> Outcome {
+    // Written last: an installation that broke off leaves none.
+    let finished = workspace().join("target/parts/az/installed");
+    let wanted = AZ.join("\n");
+    if fs::read_to_string(&finished).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    let target = workspace().join("target/parts/az");
+    if run(Command::new("python3").args(["-m", "venv", "--help"]).stdout(std::process::Stdio::null())).is_err()
+        || run(Command::new("python3").args(["-c", "import ensurepip"])).is_err()
+    {
+        install_packages(&["python3-venv"])?;
+    }
+    eprintln!("installing {} from the Python index into target/parts", AZ.join(" and "));
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&target))?;
+    run(Command::new(Part::AzPython.path()).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(AZ))?;
+    fs::write(&finished, wanted).map_err(|error| format!("{}: {error}", finished.display()))
+}
+
 pub fn write_executable(path: &Path, text: &str) -> Outcome {
     use std::os::unix::fs::PermissionsExt;
     fs::write(path, text)

@@ -24,6 +24,7 @@ impl Test {
             return vm::test(self.filter.as_deref());
         }
         packages::install(packages::EVERYTHING)?;
+        packages::install_az()?;
         licences::check()?;
         // The end-to-end tests drive the programs, which the test runner does not build by itself.
         run(cargo().args(["build", "--locked", "--workspace", "--bins"]))?;

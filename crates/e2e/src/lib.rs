@@ -4,6 +4,7 @@
 //! Everything here starts what it needs as children, waits for events and not for time, and removes what it made
 //! when it is dropped.
 
+mod az;
 mod chaos;
 mod copy;
 mod http;
@@ -14,6 +15,7 @@ mod parts;
 mod registry;
 mod wait;
 
+pub use az::{Az, NOT_FOUND, endpoint};
 pub use chaos::{Dice, Process, Role, kill, kill_next_helper, of_role, processes};
 pub use copy::{Copy, Ran, Running};
 pub use http::{Answer, get, request};

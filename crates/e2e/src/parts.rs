@@ -13,6 +13,10 @@ pub enum Part {
     Htpasswd,
     /// The OTLP collector `rotel` of the Python index.
     Rotel,
+    /// The Azure CLI of the Python index, in an environment of its own; the SDK's `azure-mgmt-web` comes with it.
+    Az,
+    /// The Python of that environment.
+    AzPython,
 }
 
 impl Part {
@@ -23,6 +27,8 @@ impl Part {
             Part::Redis => "/usr/bin/redis-server".into(),
             Part::Htpasswd => "/usr/bin/htpasswd".into(),
             Part::Rotel => workspace().join("target/parts/rotel/rotel/rotel-agent"),
+            Part::Az => workspace().join("target/parts/az/bin/az"),
+            Part::AzPython => workspace().join("target/parts/az/bin/python"),
         }
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! puppet print TEXT          a line on stdout           puppet warn TEXT     a line on stderr
-//! puppet serve PORT [STATUS [DELAY_MS]]                 answer every HTTP request; /env, /pid, /slow?ms=N, /count, /status/CODE
+//! puppet serve PORT [STATUS [DELAY_MS]]                 answer every HTTP request; /env, /pid, /slow?ms=N, /count, /status/CODE,
+//!                                                       /peer/PORT/PATH (asks its neighbour), /file/PATH (its content)
 //! puppet bind PORT           listen and answer nothing (fails if the port is taken)
 //! puppet write PATH TEXT     make a file                puppet read PATH     print a file
 //! puppet eat MIB             use so much memory         puppet fork N        start so many processes
 //! puppet sleep               for ever                   puppet nap MS        a while
 //! puppet exit CODE                                      puppet crash
 //! puppet ignore-term         SIGTERM changes nothing    puppet die SIGNAL
+//! puppet farewell PATH TEXT  SIGTERM adds a line to a file and ends
 //! ```
 
 use std::{
@@ -59,6 +61,10 @@ fn main() -> ExitCode {
             },
             "nap" => thread::sleep(Duration::from_millis(number(next()))),
             "ignore-term" => ignore_term(),
+            "farewell" => {
+                let (path, text) = (next().to_owned(), words.next().unwrap_or_default().to_owned());
+                farewell(path, text);
+            }
             "crash" => std::process::abort(),
             "exit" => exit(number(next())),
             "die" => die(number(next())),
@@ -129,11 +135,36 @@ fn converse(stream: TcpStream, status: u16, delay_ms: u64) -> std::io::Result<()
             "/env" => env::vars().map(|(name, value)| format!("{name}={value}\n")).collect(),
             "/pid" => format!("{}\n", std::process::id()),
             "/count" => format!("{}\n", COUNT.fetch_add(1, Ordering::Relaxed) + 1),
+            peer if peer.starts_with("/peer/") => ask(&peer["/peer/".len()..]),
+            file if file.starts_with("/file/") => {
+                fs::read_to_string(&file["/file".len()..]).unwrap_or_else(|error| format!("{error}\n"))
+            }
             "/hosts" => fs::read_to_string("/etc/hosts").unwrap_or_default(),
             _ => format!("hello from {}\n", fs::read_to_string("/etc/hostname").unwrap_or_default().trim()),
         };
         write!(writer, "HTTP/1.1 {status} Puppet\r\nContent-Length: {}\r\n\r\n{answer}", answer.len())?;
     }
+}
+
+/// Asks whoever listens on a port beside it: `PORT/PATH`.
+fn ask(whom: &str) -> String {
+    let (port, path) = whom.split_once('/').unwrap_or((whom, ""));
+    let asked = TcpStream::connect(("localhost", number(port))).and_then(|mut stream| {
+        write!(stream, "GET /{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        let mut length = 0;
+        while reader.read_line(&mut line)? > 2 {
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap_or(0);
+            }
+            line.clear();
+        }
+        let mut body = vec![0; length];
+        std::io::Read::read_exact(&mut reader, &mut body)?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    });
+    asked.unwrap_or_else(|error| format!("nobody answers on {port}: {error}\n"))
 }
 
 fn eat(mib: usize) {
@@ -159,6 +190,29 @@ fn fork(count: usize) {
 fn ignore_term() {
     // SAFETY: SIG_IGN is a valid disposition and no handler is involved.
     unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
+}
+
+fn farewell(path: String, text: String) {
+    // SAFETY: an all-zero set is a valid value to be filled, and all pointers are to locals.
+    let term = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGTERM);
+        // Before there are threads, which inherit it.
+        libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        set
+    };
+    thread::spawn(move || {
+        let mut signal = 0;
+        // SAFETY: both are locals of this thread.
+        unsafe { libc::sigwait(&term, &mut signal) };
+        let file = fs::OpenOptions::new().create(true).append(true).open(&path);
+        if let Err(error) = file.and_then(|mut file| writeln!(file, "{text}")) {
+            eprintln!("puppet: cannot write {path}: {error}");
+            exit(1);
+        }
+        exit(0)
+    });
 }
 
 fn die(signal: i32) {
