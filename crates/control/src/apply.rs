@@ -11,6 +11,10 @@ pub struct ApplyOptions {
     pub dry_run: bool,
     /// Refuse with [`crate::ControlError::Conflict`] unless the app's etag is this one.
     pub if_match: Option<Etag>,
+    /// Who applies, where it is not an app file: the ARM id of a site. What one owner made, no other changes.
+    pub owner: Option<String>,
+    /// A new app is stopped from the start.
+    pub stopped: bool,
 }
 
 /// What an apply did, or would do.

@@ -9,6 +9,7 @@ use pillion_store::{Batch, Expect, Kind, Outcome, Revision, StoreError};
 use crate::{
     ApplyOptions, ApplyOutcome, ControlError, PreviewStep,
     change::{Change, change},
+    ports,
     record::{Intent, Record},
     shared::{Shared, event, registry_name, secret_name, wall_ms},
 };
@@ -117,6 +118,14 @@ async fn attempt(
     }
 
     let base = if failed { current.as_ref() } else { newest.as_ref() };
+    if let Some(owner) = record.as_ref().and_then(|record| record.owner.clone())
+        && options.owner.as_ref() != Some(&owner)
+    {
+        return Err(ControlError::Owned { app: app.clone(), owner });
+    }
+    if let (Some(_), None, Some(owner)) = (&record, record.as_ref().and_then(|record| record.owner.as_ref()), &options.owner) {
+        return Err(ControlError::Taken { app: app.clone(), by: owner.clone() });
+    }
     let running = record.as_ref().and_then(|record| record.scale).or(base.map(|base| base.definition.scale)).unwrap_or(0);
     let steps = preview(record.is_none(), base.map(|base| &base.definition), &wanted, running, scale.unwrap_or(wanted.scale));
     if options.dry_run {
@@ -126,13 +135,14 @@ async fn attempt(
     let mut next = match record {
         Some(record) => record,
         None => Record {
-            intent: Intent::Run,
+            intent: if options.stopped { Intent::Stop } else { Intent::Run },
             scale: None,
             current: None,
             target: number,
             newest: number,
-            port: free_port(shared, app).await?,
+            port: ports::given_or_free(shared, app).await?,
             registries: Vec::new(),
+            owner: options.owner.clone(),
         },
     };
     if let Some(newest) = newest.filter(|newest| newest.outcome == Outcome::Pending && Some(newest.number) != next.current) {
@@ -232,12 +242,4 @@ fn preview(new: bool, base: Option<&App>, wanted: &App, running: u32, count: u32
         steps.push(PreviewStep::StopInstances { count: running - count });
     }
     steps
-}
-
-async fn free_port(shared: &Shared, app: &AppName) -> Result<u16, ControlError> {
-    let taken: Vec<u16> =
-        shared.store.documents::<Record>(Kind::App).await?.into_iter().map(|document| document.body.port).collect();
-    let ports = shared.settings().app_ports;
-    let exhausted = ControlError::PortsExhausted { app: app.clone(), first: *ports.start(), last: *ports.end() };
-    ports.clone().find(|port| !taken.contains(port)).ok_or(exhausted)
 }

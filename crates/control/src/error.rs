@@ -27,6 +27,12 @@ pub enum ControlError {
     Conflict { app: AppName, expected: Etag, found: Option<Etag> },
     #[error("app `{app}` is being deleted")]
     BeingDeleted { app: AppName },
+    /// The app belongs to a resource of the other route.
+    #[error("app `{app}` belongs to {owner}, which alone changes it")]
+    Owned { app: AppName, owner: String },
+    /// An app file made the app; a resource cannot take it over.
+    #[error("app `{app}` was made by an app file, so {by} cannot be it")]
+    Taken { app: AppName, by: String },
     #[error("app `{app}` is stopped")]
     Stopped { app: AppName },
     #[error("an app can have 1 to {max} instances, not {asked}")]
@@ -53,6 +59,8 @@ impl ControlError {
             ControlError::Invalid { .. } => "DefinitionInvalid",
             ControlError::Conflict { .. } => "Conflict",
             ControlError::BeingDeleted { .. } => "BeingDeleted",
+            ControlError::Owned { .. } => "ManagedByResource",
+            ControlError::Taken { .. } => "ManagedByAppFile",
             ControlError::Stopped { .. } => "AppStopped",
             ControlError::ScaleOutOfRange { .. } => "ScaleOutOfRange",
             ControlError::PortsExhausted { .. } => "PortsExhausted",
@@ -75,6 +83,12 @@ impl ControlError {
                 Some(format!("read it again (`pillion show {app}`), then apply your change to that"))
             }
             ControlError::BeingDeleted { .. } => Some("wait until it is gone, then apply again".into()),
+            ControlError::Owned { app, .. } => Some(format!(
+                "change it with az, or delete that resource (`az webapp delete --name {app}`) and apply the file again"
+            )),
+            ControlError::Taken { app, .. } => {
+                Some(format!("choose another name, or delete the app (`pillion delete {app}`) and create the resource again"))
+            }
             ControlError::Stopped { app } => Some(format!("`pillion start {app}` starts it")),
             ControlError::ScaleOutOfRange { .. } => None,
             ControlError::PortsExhausted { .. } => Some("delete an app that is no longer needed".into()),

@@ -30,6 +30,9 @@ pub struct Record {
     /// Registry hosts whose credentials are among the app's secrets.
     #[serde(default)]
     pub registries: Vec<String>,
+    /// Who alone changes the definition, where that is not whoever applies an app file: an ARM resource's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 impl Record {

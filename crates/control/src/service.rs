@@ -46,6 +46,7 @@ impl Control {
             draining: watch::Sender::default(),
             refusals: watch::Sender::default(),
             began: std::time::Instant::now(),
+            ports: tokio::sync::Mutex::new(()),
         });
         Ok((Control { shared: shared.clone() }, Reconciler::new(shared)))
     }
@@ -147,6 +148,29 @@ impl Control {
         }
         self.intend(app, Intent::Stop, "stopRequested", "stopped by request").await?;
         self.until_nothing_runs(app).await
+    }
+
+    /// Asks an app to stop or to start, and returns once that is stored.
+    ///
+    /// # Errors
+    /// `AppNotFound`, `BeingDeleted`.
+    pub async fn ask(&self, app: &AppName, running: bool) -> Result<(), ControlError> {
+        if running {
+            self.intend(app, Intent::Run, "startRequested", "started by request").await.map(drop)
+        } else {
+            self.intend(app, Intent::Stop, "stopRequested", "stopped by request").await.map(drop)
+        }
+    }
+
+    /// Lists the apps that have an owner, with it: those that app files made have none.
+    pub async fn owners(&self) -> Result<BTreeMap<AppName, Option<String>>, ControlError> {
+        let all = self.shared.store.documents::<Record>(Kind::App).await?;
+        Ok(all.into_iter().filter_map(|document| Some((AppName::try_from(document.key).ok()?, document.body.owner))).collect())
+    }
+
+    /// Gives the app that stands behind a public name.
+    pub async fn resolve(&self, name: &AppName) -> Result<AppName, ControlError> {
+        Ok(name.clone())
     }
 
     /// Restarts one container, or all, in each instance, one instance after another.

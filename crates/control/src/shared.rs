@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     /// Why starts of an app's current revision are refused, for `status`.
     pub(crate) refusals: watch::Sender<BTreeMap<AppName, Diagnosis>>,
     pub(crate) began: Instant,
+    /// Held while a free port is looked for and stored.
+    pub(crate) ports: tokio::sync::Mutex<()>,
 }
 
 impl Shared {

@@ -44,7 +44,7 @@ async fn applying_the_same_again_does_nothing() {
 #[tokio::test]
 async fn a_dry_run_tells_the_steps_and_does_none() {
     let world = World::new().await;
-    let dry = ApplyOptions { dry_run: true, if_match: None };
+    let dry = ApplyOptions { dry_run: true, ..ApplyOptions::default() };
     let outcome =
         world.control.apply(app(&shop("web:1", "cache:1", 1)), BTreeMap::new(), dry.clone()).await.expect("it is computed");
     assert_eq!(outcome.steps.first(), Some(&PreviewStep::CreateApp));
@@ -178,7 +178,7 @@ async fn an_etag_that_is_not_the_newest_is_refused() {
     let world = World::new().await;
     let first = world.apply(&shop("web:1", "cache:1", 1)).await;
     world.apply(&shop("web:2", "cache:1", 1)).await;
-    let options = ApplyOptions { dry_run: false, if_match: first.etag };
+    let options = ApplyOptions { if_match: first.etag, ..ApplyOptions::default() };
     let refused = world.control.apply(app(&shop("web:3", "cache:1", 1)), BTreeMap::new(), options).await;
     assert!(matches!(refused, Err(ControlError::Conflict { .. })), "{refused:?}");
 }

@@ -1,6 +1,6 @@
 //! `stop`, `start`, `restart`, `scale`, `delete`, on an app and on one of its containers.
 
-use pillion_e2e::{eventually, get};
+use pillion_e2e::get;
 
 use crate::shop::Shop;
 
@@ -8,13 +8,14 @@ use crate::shop::Shop;
 fn one_container_is_stopped_started_and_restarted_while_the_other_keeps_its_process() {
     let shop = Shop::open();
     let (web, side) = (shop.pid("web"), shop.pid("side"));
+    // Each command returns when it is so, not when it was asked for.
     shop.copy.ok(["restart", "shop", "-c", "side"]);
-    eventually("the sidecar has a new process", || shop.pid("side").is_some_and(|pid| Some(pid) != side));
+    assert!(shop.pid("side").is_some_and(|pid| Some(pid) != side), "the sidecar has a new process");
     shop.copy.ok(["stop", "shop", "-c", "side"]);
-    eventually("the sidecar is stopped", || shop.pid("side").is_none());
+    assert_eq!(shop.pid("side"), None);
     assert_eq!(get(&shop.copy.url("shop")).expect("main answers").status, 200);
     shop.copy.ok(["start", "shop", "-c", "side"]);
-    eventually("the sidecar runs again", || shop.pid("side").is_some());
+    assert!(shop.pid("side").is_some(), "the sidecar runs again");
     assert_eq!(shop.pid("web"), web);
 }
 
