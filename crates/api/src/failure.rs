@@ -64,9 +64,11 @@ impl From<ControlError> for Failure {
             | ControlError::RevisionNotFound { .. }
             | ControlError::ContainerNotFound { .. }
             | ControlError::InstanceNotFound { .. } => StatusCode::NOT_FOUND,
-            ControlError::NothingRuns { .. } | ControlError::BeingDeleted { .. } | ControlError::Stopped { .. } => {
-                StatusCode::CONFLICT
-            }
+            ControlError::NothingRuns { .. }
+            | ControlError::BeingDeleted { .. }
+            | ControlError::Owned { .. }
+            | ControlError::Taken { .. }
+            | ControlError::Stopped { .. } => StatusCode::CONFLICT,
             ControlError::Conflict { .. } => StatusCode::PRECONDITION_FAILED,
             ControlError::Invalid { .. } | ControlError::ScaleOutOfRange { .. } => StatusCode::BAD_REQUEST,
             ControlError::Engine { .. } => StatusCode::UNPROCESSABLE_ENTITY,
@@ -97,6 +99,8 @@ impl From<ControlError> for Failure {
             | ControlError::InstanceNotFound { .. }
             | ControlError::NothingRuns { .. }
             | ControlError::BeingDeleted { .. }
+            | ControlError::Owned { .. }
+            | ControlError::Taken { .. }
             | ControlError::Stopped { .. }
             | ControlError::Conflict { .. }
             | ControlError::ScaleOutOfRange { .. }

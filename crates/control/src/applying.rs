@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use pillion_engine::Credential;
-use pillion_model::{App, AppName, RevisionNumber, Setting, keep_secrets, validate};
+use pillion_model::{App, RevisionNumber, Setting, keep_secrets, validate};
 use pillion_store::{Batch, Expect, Kind, Outcome, Revision, StoreError};
 
 use crate::{
@@ -51,6 +51,10 @@ async fn attempt(
     let record = stored.map(|document| document.body);
     if record.as_ref().is_some_and(|record| record.intent == Intent::Delete) {
         return Err(ControlError::BeingDeleted { app: app.clone() });
+    }
+    let foreign = record.as_ref().and_then(|record| record.owner.clone()).filter(|owner| options.owner.as_ref() != Some(owner));
+    if let (Some(Record { owner: None, .. }), Some(by)) = (&record, &options.owner) {
+        return Err(ControlError::Taken { app: app.clone(), by: by.clone() });
     }
     let (mut newest, mut current) = (None, None);
     if let Some(record) = &record {
@@ -109,6 +113,9 @@ async fn attempt(
         None
     };
     if let (Some(revision), Some(mut record)) = (settled, record.clone()) {
+        if foreign.is_some() {
+            return Ok(ApplyOutcome { revision, etag, steps: Vec::new(), dry_run: options.dry_run });
+        }
         if record.target != revision || more_registries || record.scale != scale {
             (record.target, record.registries, record.scale) = (revision, registries, scale);
             batch = batch.put(Kind::App, app.as_str(), &record, etag.map_or(Expect::Absent, Expect::Version));
@@ -118,13 +125,8 @@ async fn attempt(
     }
 
     let base = if failed { current.as_ref() } else { newest.as_ref() };
-    if let Some(owner) = record.as_ref().and_then(|record| record.owner.clone())
-        && options.owner.as_ref() != Some(&owner)
-    {
+    if let Some(owner) = foreign {
         return Err(ControlError::Owned { app: app.clone(), owner });
-    }
-    if let (Some(_), None, Some(owner)) = (&record, record.as_ref().and_then(|record| record.owner.as_ref()), &options.owner) {
-        return Err(ControlError::Taken { app: app.clone(), by: owner.clone() });
     }
     let running = record.as_ref().and_then(|record| record.scale).or(base.map(|base| base.definition.scale)).unwrap_or(0);
     let steps = preview(record.is_none(), base.map(|base| &base.definition), &wanted, running, scale.unwrap_or(wanted.scale));

@@ -96,6 +96,8 @@ pub enum Kind {
     Deployment,
     /// A mark that a site's resources changed and its app has not followed yet.
     Dirty,
+    /// A loopback port kept for an app that may come later.
+    Port,
     /// A value that the server made once for itself, such as its subscription id.
     Setting,
 }
@@ -111,6 +113,7 @@ impl Kind {
             Kind::Operation => "operation",
             Kind::Deployment => "deployment",
             Kind::Dirty => "dirty",
+            Kind::Port => "port",
             Kind::Setting => "setting",
         }
     }
@@ -118,7 +121,7 @@ impl Kind {
     pub(crate) fn sealed(self) -> bool {
         match self {
             Kind::Resource | Kind::Principal | Kind::Session | Kind::SigningKey | Kind::Operation | Kind::Deployment => true,
-            Kind::App | Kind::Dirty | Kind::Setting => false,
+            Kind::App | Kind::Dirty | Kind::Port | Kind::Setting => false,
         }
     }
 }

@@ -164,7 +164,7 @@ async fn apply(
             format!("the definition names the app `{}`, the path names `{app}`", definition.name),
         ));
     }
-    let options = ApplyOptions { dry_run: query.dry_run, if_match: if_match(&headers)? };
+    let options = ApplyOptions { dry_run: query.dry_run, if_match: if_match(&headers)?, ..ApplyOptions::default() };
     let outcome: ApplyOutcome = services.control.apply(definition, request.credentials, options).await?;
     Ok(with_etag(outcome.etag, Json(outcome)))
 }
