@@ -90,10 +90,14 @@ pub enum Kind {
     Session,
     /// A key that tokens are signed with.
     SigningKey,
+    /// The key with which the server recognises secrets and derives others.
+    ServerKey,
     /// A long operation: what it is to do and how far it has come.
     Operation,
     /// A template deployment with its operations.
     Deployment,
+    /// The template of a deployment, and what its run starts from.
+    DeploymentSource,
     /// A mark that a site's resources changed and its app has not followed yet.
     Dirty,
     /// A loopback port kept for an app that may come later.
@@ -110,8 +114,10 @@ impl Kind {
             Kind::Principal => "principal",
             Kind::Session => "session",
             Kind::SigningKey => "signingKey",
+            Kind::ServerKey => "serverKey",
             Kind::Operation => "operation",
             Kind::Deployment => "deployment",
+            Kind::DeploymentSource => "deploymentSource",
             Kind::Dirty => "dirty",
             Kind::Port => "port",
             Kind::Setting => "setting",
@@ -120,7 +126,8 @@ impl Kind {
 
     pub(crate) fn sealed(self) -> bool {
         match self {
-            Kind::Resource | Kind::Principal | Kind::Session | Kind::SigningKey | Kind::Operation | Kind::Deployment => true,
+            Kind::Resource | Kind::Principal | Kind::Session | Kind::SigningKey => true,
+            Kind::ServerKey | Kind::Operation | Kind::Deployment | Kind::DeploymentSource => true,
             Kind::App | Kind::Dirty | Kind::Port | Kind::Setting => false,
         }
     }
