@@ -21,6 +21,6 @@ pub use compile::{Compiled, RegistryCredential, SiteParts, SiteProblem, compile,
 pub use error::ArmError;
 pub use id::{IdError, ResourceId};
 pub use kind::{ConfigName, ResourceKind};
-pub use render::{Facts, InstanceFacts, Secrets, SiteState, render};
+pub use render::{Facts, InstanceFacts, Secrets, SiteState, render, render_instance, scm_name};
 pub use resource::{Resource, initial};
 pub use surroundings::Surroundings;

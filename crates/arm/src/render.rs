@@ -1,8 +1,14 @@
 //! What a GET shows of a resource.
 
-use serde_json::{Value, json};
+mod plan;
+mod site;
+mod web;
 
-use crate::Resource;
+use serde_json::{Map, Value, json};
+
+use crate::{ConfigName, Resource, ResourceId, ResourceKind};
+
+pub use site::scm_name;
 
 /// What a resource's document does not know itself.
 #[derive(Debug, Clone, Default)]
@@ -51,11 +57,119 @@ pub enum Secrets {
 
 /// Returns the body of a GET. Passwords of registries are never shown, whatever `facts.secrets` says.
 pub fn render(resource: &Resource, facts: &Facts<'_>) -> Value {
-    let _ = facts;
+    let properties = match resource.id.kind() {
+        ResourceKind::Group => json!({ "provisioningState": "Succeeded" }),
+        ResourceKind::Plan => plan::properties(resource, facts),
+        ResourceKind::Site | ResourceKind::Slot => site::properties(resource, facts),
+        ResourceKind::SiteConfig(ConfigName::Web) => web::properties(resource),
+        ResourceKind::SiteConfig(ConfigName::SlotConfigNames) => slot_config_names(resource),
+        ResourceKind::SiteConfig(ConfigName::Logs) => logs(resource),
+        ResourceKind::SiteConfig(
+            ConfigName::AppSettings | ConfigName::ConnectionStrings | ConfigName::AzureStorageAccounts | ConfigName::Metadata,
+        ) => settings(resource, facts.secrets),
+        ResourceKind::SiteContainer => container(resource),
+        ResourceKind::Subscription
+        | ResourceKind::PublishingPolicy
+        | ResourceKind::UserIdentity
+        | ResourceKind::Autoscale
+        | ResourceKind::Deployment
+        | ResourceKind::Unknown(_) => Value::Object(resource.properties.clone()),
+    };
+    let mut body = Map::new();
+    body.insert("id".into(), Value::from(resource.id.to_string()));
+    body.insert("name".into(), Value::from(name(&resource.id)));
+    body.insert("type".into(), Value::from(resource.id.type_name()));
+    for (field, value) in [("location", &resource.location), ("kind", &resource.kind)] {
+        if let Some(value) = value {
+            body.insert(field.into(), Value::from(value.clone()));
+        }
+    }
+    if resource.location.is_some() {
+        body.insert("tags".into(), json!(resource.tags));
+    }
+    if let Some(sku) = &resource.sku {
+        body.insert("sku".into(), sku.clone());
+    }
+    if matches!(resource.id.kind(), ResourceKind::Site | ResourceKind::Slot) {
+        body.insert("identity".into(), resource.identity.clone().unwrap_or(Value::Null));
+    }
+    body.insert("properties".into(), properties);
+    Value::Object(body)
+}
+
+/// Returns the body of one entry of a site's `instances`.
+pub fn render_instance(site: &ResourceId, instance: &InstanceFacts) -> Value {
+    let id = site.child("instances", &instance.name);
     json!({
-        "id": resource.id.to_string(),
-        "name": resource.id.full_name(),
-        "type": resource.id.type_name(),
-        "properties": resource.properties,
+        "id": id.to_string(),
+        "name": instance.name,
+        "type": id.type_name(),
+        "properties": { "name": instance.name, "machineName": instance.name, "state": instance.state },
     })
+}
+
+/// A slot is called `app/slot`; what lies below a site, by its own name alone.
+fn name(id: &ResourceId) -> String {
+    if id.kind() == ResourceKind::Slot { id.full_name() } else { id.name().to_owned() }
+}
+
+fn settings(resource: &Resource, secrets: Secrets) -> Value {
+    let shown = |value: &Value| match secrets {
+        Secrets::Shown => value.clone(),
+        Secrets::Hidden => Value::Null,
+    };
+    Value::Object(resource.properties.iter().map(|(name, value)| (name.clone(), shown(value))).collect())
+}
+
+fn slot_config_names(resource: &Resource) -> Value {
+    let list = |name: &str| resource.properties.get(name).cloned().unwrap_or(Value::Null);
+    json!({
+        "appSettingNames": list("appSettingNames"),
+        "connectionStringNames": list("connectionStringNames"),
+        "azureStorageConfigNames": list("azureStorageConfigNames"),
+    })
+}
+
+fn logs(resource: &Resource) -> Value {
+    let mut all = json!({
+        "applicationLogs": { "fileSystem": { "level": "Off" } },
+        "httpLogs": { "fileSystem": { "retentionInMb": 35, "retentionInDays": 0, "enabled": false } },
+        "failedRequestsTracing": { "enabled": false },
+        "detailedErrorMessages": { "enabled": false },
+    });
+    for (name, value) in &resource.properties {
+        all[name.as_str()] = value.clone();
+    }
+    all
+}
+
+fn container(resource: &Resource) -> Value {
+    let mut all = Map::new();
+    let defaults = [
+        ("image", Value::Null),
+        ("isMain", Value::Bool(false)),
+        ("targetPort", Value::Null),
+        ("startUpCommand", Value::Null),
+        ("authType", Value::from("Anonymous")),
+        ("userName", Value::Null),
+        ("passwordSecret", Value::Null),
+        ("userManagedIdentityClientId", Value::Null),
+        ("inheritAppSettingsAndConnectionStrings", Value::Bool(true)),
+        ("environmentVariables", json!([])),
+        ("volumeMounts", json!([])),
+    ];
+    for (name, value) in defaults {
+        all.insert(name.to_owned(), value);
+    }
+    all.extend(resource.properties.iter().map(|(name, value)| (name.clone(), value.clone())));
+    all.insert("passwordSecret".into(), Value::Null);
+    all.insert("createdTime".into(), Value::from(time(resource.created_ms)));
+    all.insert("lastModifiedTime".into(), Value::from(time(resource.changed_ms)));
+    Value::Object(all)
+}
+
+/// Writes a moment as Azure does: UTC, with milliseconds.
+pub(crate) fn time(ms: u64) -> String {
+    let at = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()).unwrap_or_default()
 }
