@@ -14,8 +14,10 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread::JoinHandle,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
+
+use rustix::time::{ClockId, clock_gettime};
 
 const SHARDS: usize = 8;
 /// Bytes of lines one shard holds at most.
@@ -102,13 +104,14 @@ impl Writer {
 
 impl Shared {
     fn append(&self, line: &Line<'_>) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // The time of the last tick, a few milliseconds old: a log needs no better, and it costs a third.
+        let now = clock_gettime(ClockId::RealtimeCoarse);
         let mut shard = self.shards[shard_of_thread()].lock().unwrap_or_else(PoisonError::into_inner);
         if shard.bytes.len() >= SHARD_BYTES {
             self.dropped.fetch_add(1, Relaxed);
             return;
         }
-        let second = now.as_secs() as i64;
+        let second = now.tv_sec;
         if shard.second != second {
             shard.second = second;
             shard.date = jiff::Timestamp::from_second(second)
@@ -117,7 +120,7 @@ impl Shared {
         }
         let first = shard.bytes.is_empty();
         let Shard { bytes, date, .. } = &mut *shard;
-        line.format(bytes, date, now.subsec_millis());
+        line.format(bytes, date, (now.tv_nsec / 1_000_000) as u32);
         drop(shard);
         if first {
             self.notify();
@@ -206,8 +209,21 @@ fn text(out: &mut Vec<u8>, key: &str, value: &[u8]) {
 }
 
 fn number(out: &mut Vec<u8>, key: &str, value: u64) {
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, ",\"{key}\":{value}");
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = value;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
+    out.extend_from_slice(&digits[at..]);
 }
 
 fn shard_of_thread() -> usize {

@@ -131,21 +131,26 @@ pub struct UpstreamBody {
     exchange: Box<Exchange>,
     sender: Option<Sender>,
     /// Made when the body first has to wait: most small answers never do.
-    silence: Option<Pin<Box<Sleep>>>,
-    last: Instant,
+    silence: Option<Silence>,
     idle: Duration,
+}
+
+/// The time that the instance sends nothing, from when it last did.
+struct Silence {
+    last: Instant,
+    sleep: Pin<Box<Sleep>>,
 }
 
 impl UpstreamBody {
     pub fn new(body: Incoming, exchange: Box<Exchange>, sender: Sender, idle: Duration) -> Self {
-        Self { body, exchange, sender: Some(sender), silence: None, last: Instant::now(), idle }
+        Self { body, exchange, sender: Some(sender), silence: None, idle }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
-                if self.silence.is_some() {
-                    self.last = Instant::now();
+                if let Some(silence) = &mut self.silence {
+                    silence.last = Instant::now();
                 }
                 if let Some(Ok(frame)) = &frame
                     && let Some(data) = frame.data_ref()
@@ -155,19 +160,15 @@ impl UpstreamBody {
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
             }
             Poll::Pending => {
-                let silence = match &mut self.silence {
-                    Some(silence) => silence,
-                    None => {
-                        self.last = Instant::now();
-                        self.silence.insert(Box::pin(tokio::time::sleep(self.idle)))
-                    }
-                };
-                while silence.as_mut().poll(cx).is_ready() {
-                    let end = self.last + self.idle;
+                let Silence { last, sleep } = self
+                    .silence
+                    .get_or_insert_with(|| Silence { last: Instant::now(), sleep: Box::pin(tokio::time::sleep(self.idle)) });
+                while sleep.as_mut().poll(cx).is_ready() {
+                    let end = *last + self.idle;
                     if end <= Instant::now() {
                         return Poll::Ready(Some(Err(BodyError::Silent(self.idle))));
                     }
-                    silence.as_mut().reset(end);
+                    sleep.as_mut().reset(end);
                 }
                 Poll::Pending
             }
@@ -180,9 +181,10 @@ impl Drop for UpstreamBody {
         // A body cut short leaves bytes on the connection: dropping the sender closes it.
         if let Some(sender) = self.sender.take()
             && self.body.is_end_stream()
-            && let Some(lease) = &self.exchange.lease
+            && let Some(instance) = self.exchange.lease.as_ref().map(|lease| lease.instance.clone())
         {
-            crate::upstream::give_back(lease.instance.clone(), sender);
+            let now = self.exchange.end();
+            crate::upstream::give_back(instance, sender, now);
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Exchange {
     host: Option<HeaderValue>,
     agent: Option<HeaderValue>,
     started: Instant,
+    /// Reading the clock costs as much as parsing a header, so this is noted once.
+    ended: Option<Instant>,
     app: Option<Arc<App>>,
     pub lease: Option<Lease>,
     pub status: u16,
@@ -35,6 +37,7 @@ impl Exchange {
             host: request.headers().get(header::HOST).cloned(),
             agent: request.headers().get(header::USER_AGENT).cloned(),
             started: Instant::now(),
+            ended: None,
             app: None,
             lease: None,
             status: 0,
@@ -57,6 +60,11 @@ impl Exchange {
         self.app = Some(app);
     }
 
+    /// Notes that the last byte went on, now unless noted before.
+    pub fn end(&mut self) -> Instant {
+        *self.ended.get_or_insert_with(Instant::now)
+    }
+
     pub fn app(&self) -> Option<&Arc<App>> {
         self.app.as_ref()
     }
@@ -64,7 +72,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let now = Instant::now();
+        let now = self.end();
         let took_usec = now.saturating_duration_since(self.started).as_micros() as u64;
         self.connection.end_request(now);
         if let Some(app) = &self.app {

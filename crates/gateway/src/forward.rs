@@ -92,12 +92,16 @@ impl Way {
             let mut fresh_only = false;
             loop {
                 let younger = if replay.is_some() { self.0.connection.gateway.limits.upstream_idle } else { FRESH };
-                let reused = if fresh_only { None } else { instance.take_idle(younger) };
+                let mut now = std::time::Instant::now();
+                let reused = if fresh_only { None } else { instance.take_idle(younger, now) };
                 let was_reused = reused.is_some();
                 let sender = match reused {
                     Some(sender) => sender,
                     None => match upstream::connect(&instance, self.0.connection.gateway.limits.connect).await {
-                        Ok(sender) => sender,
+                        Ok(sender) => {
+                            now = std::time::Instant::now();
+                            sender
+                        }
                         Err(failure) => {
                             last_failure = Some((failure, instance.port));
                             break;
@@ -105,7 +109,7 @@ impl Way {
                     },
                 };
                 let spare = (was_reused && replay.is_some()).then(|| copy_without_body(&request));
-                match self.send(sender, request, progress.as_deref()).await {
+                match self.send(sender, request, progress.as_deref(), now.into()).await {
                     Sent::Answer(response, sender) => return self.pass_back(response, sender, upgrade),
                     Sent::Unsent(back) => {
                         request = *back;
@@ -188,9 +192,9 @@ impl Way {
         Ok(Prepared { request: Request::from_parts(parts, body), upgrade, progress, app })
     }
 
-    async fn send(&self, mut sender: Sender, request: Request<RequestBody>, progress: Option<&Progress>) -> Sent {
+    async fn send(&self, mut sender: Sender, request: Request<RequestBody>, progress: Option<&Progress>, now: Instant) -> Sent {
         let limit = self.0.connection.gateway.limits.response_head;
-        let mut deadline = Instant::now() + limit;
+        let mut deadline = now + limit;
         let answer = sender.try_send_request(request);
         tokio::pin!(answer);
         let outcome: Result<Response<Incoming>, TrySendError<Request<RequestBody>>> = loop {

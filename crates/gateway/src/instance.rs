@@ -110,11 +110,11 @@ impl Instance {
     }
 
     /// Takes an unused connection that has been idle for less than `younger`.
-    pub fn take_idle(&self, younger: Duration) -> Option<Sender> {
+    pub fn take_idle(&self, younger: Duration, now: Instant) -> Option<Sender> {
         let mut idle = self.own_idle();
         while let Some(Idle { sender, since }) = idle.pop() {
             if sender.is_ready() {
-                if since.elapsed() < younger {
+                if now.saturating_duration_since(since) < younger {
                     return Some(sender);
                 }
                 // The newest is too old for this request, so all are; another request may still like them.
@@ -126,14 +126,14 @@ impl Instance {
     }
 
     /// Keeps a connection whose response was read to its end.
-    pub fn give_back(&self, sender: Sender) {
+    pub fn give_back(&self, sender: Sender, now: Instant) {
         if self.phase.load(SeqCst) != SERVING {
             return;
         }
         {
             let mut idle = self.own_idle();
             if idle.len() < self.most_idle {
-                idle.push(Idle { sender, since: Instant::now() });
+                idle.push(Idle { sender, since: now });
             }
         }
         if self.phase.load(SeqCst) != SERVING {

@@ -12,6 +12,7 @@ mod access_log;
 mod args;
 mod body;
 pub mod client;
+mod compact;
 mod control;
 mod exchange;
 mod forward;

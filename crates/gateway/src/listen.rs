@@ -27,7 +27,9 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{args::Network, forward, headers::Trust, pressure::Pressed, protocol::ListenerSpec, state::Gateway};
+use crate::{
+    args::Network, compact::Compact, forward, headers::Trust, pressure::Pressed, protocol::ListenerSpec, state::Gateway,
+};
 
 /// The client end of a connection.
 #[derive(Debug, Clone)]
@@ -181,7 +183,7 @@ where
         let connection = connection.clone();
         move |request| forward::answer(connection.clone(), request)
     });
-    let stream = Pressed { stream, connection: connection.clone() };
+    let stream = Compact(Pressed { stream, connection: connection.clone() });
     let http = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::pin!(http);
     let mut ended = stopping.clone();

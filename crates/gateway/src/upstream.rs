@@ -4,7 +4,7 @@ use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hyper::client::conn::http1;
@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::{
     body::RequestBody,
+    compact::Compact,
     gate::{Family, GateError},
     instance::Instance,
 };
@@ -67,16 +68,16 @@ pub async fn connect(instance: &Instance, limit: Duration) -> Result<Sender, Con
 }
 
 /// Keeps a connection for the next request once it is ready for one.
-pub fn give_back(instance: Arc<Instance>, mut sender: Sender) {
+pub fn give_back(instance: Arc<Instance>, mut sender: Sender, now: Instant) {
     if sender.is_ready() {
-        instance.give_back(sender);
+        instance.give_back(sender, now);
     } else if !sender.is_closed()
         && let Ok(runtime) = tokio::runtime::Handle::try_current()
     {
         // The body's end reached us before the connection's own task has seen it.
         runtime.spawn(async move {
             if let Ok(Ok(())) = timeout(SETTLE, sender.ready()).await {
-                instance.give_back(sender);
+                instance.give_back(sender, Instant::now());
             }
         });
     }
@@ -94,7 +95,7 @@ async fn open(socket: std::os::fd::OwnedFd, family: Family, port: u16) -> io::Re
 }
 
 async fn handshake(stream: TcpStream) -> io::Result<Sender> {
-    let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(Compact(stream))).await.map_err(io::Error::other)?;
     // Ends when the sender and every body of the connection are dropped, or the instance closes it.
     tokio::spawn(connection.with_upgrades());
     Ok(sender)
