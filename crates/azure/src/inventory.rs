@@ -1,0 +1,199 @@
+//! What there is across groups: `resources` with its filter, and whether a name is free.
+
+use pillion_arm::{ArmError, Resource, ResourceId, ResourceKind, Surroundings};
+use pillion_identity::{Access, Caller};
+use serde_json::{Value, json};
+
+use crate::{Azure, names::public_name, read::allow_or_below};
+
+/// What `$filter` may ask for: conditions joined by `and`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Filter {
+    group: Option<String>,
+    kind: Option<String>,
+    name: Option<String>,
+    part_of_name: Option<String>,
+    tag: Option<String>,
+    tag_value: Option<String>,
+    location: Option<String>,
+}
+
+impl Azure {
+    /// Lists the top-level resources of a subscription or a group that match a filter.
+    ///
+    /// # Errors
+    /// 400 (a filter that is none), 403, 404.
+    pub async fn resources(&self, caller: &Caller, scope: &ResourceId, filter: &str) -> Result<Vec<Value>, ArmError> {
+        allow_or_below(caller, scope)?;
+        self.known_subscription(scope)?;
+        let filter = Filter::read(filter)?;
+        if scope.kind() == ResourceKind::Group && self.index().get(scope).is_none() && !self.is_native(scope) {
+            return Err(ArmError::group_not_found(scope.name()));
+        }
+        let mut all = Vec::new();
+        {
+            let index = self.index();
+            let own = index.within(scope).map(|entry| entry.resource.as_ref());
+            all.extend(
+                own.filter(|one| top_level(&one.id) && caller.may(Access::Read, one.id.key()) && filter.admits(one)).map(item),
+            );
+        }
+        let native = self.native_group();
+        if native.within(scope) && caller.may(Access::Read, native.key()) {
+            for kind in [ResourceKind::Plan, ResourceKind::Site] {
+                for body in self.native_list(&ResourceId::subscription(&self.shared.settings.subscription), &kind).await? {
+                    let Some(id) = body["id"].as_str().and_then(|id| id.parse::<ResourceId>().ok()) else { continue };
+                    let one = Resource { location: Some(crate::settings::LOCATION.into()), ..Resource::new(id, 0) };
+                    if filter.admits(&one) {
+                        all.push(item(&one));
+                    }
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Says whether a site may have this name.
+    ///
+    /// # Errors
+    /// 403; 400 where no name is given.
+    pub fn name_available(&self, caller: &Caller, scope: &ResourceId, body: &Value) -> Result<Value, ArmError> {
+        allow_or_below(caller, scope)?;
+        self.known_subscription(scope)?;
+        let Some(name) = body.get("name").and_then(Value::as_str) else {
+            return Err(ArmError::bad_request("name", "The parameter name is required."));
+        };
+        let site = ResourceId::site(&self.shared.settings.subscription, "any", name);
+        let plain = !name.is_empty() && name.len() <= 60 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let valid = plain && public_name(&site).is_some();
+        let taken = valid && self.around(|around| around.site_named(name).is_some());
+        Ok(match (valid, taken) {
+            (false, _) => json!({ "nameAvailable": false, "reason": "Invalid",
+                "message": format!("The name '{name}' is not valid: use 1 to 60 letters, digits and hyphens, with a letter or digit first and last.") }),
+            (true, true) => json!({ "nameAvailable": false, "reason": "AlreadyExists",
+                "message": format!("Hostname '{name}' already exists. Please select a different name.") }),
+            (true, false) => json!({ "nameAvailable": true, "reason": "", "message": "" }),
+        })
+    }
+}
+
+fn top_level(id: &ResourceId) -> bool {
+    match id.kind() {
+        ResourceKind::Plan | ResourceKind::Site | ResourceKind::Slot | ResourceKind::UserIdentity | ResourceKind::Autoscale => {
+            true
+        }
+        ResourceKind::Subscription
+        | ResourceKind::Group
+        | ResourceKind::SiteConfig(_)
+        | ResourceKind::SiteContainer
+        | ResourceKind::PublishingPolicy
+        | ResourceKind::Deployment
+        | ResourceKind::Unknown(_) => false,
+    }
+}
+
+fn item(resource: &Resource) -> Value {
+    let at = |ms: u64| jiff::Timestamp::from_millisecond(ms as i64).map(|at| at.to_string()).unwrap_or_default();
+    let identity = resource.identity.clone();
+    json!({
+        "id": resource.id.to_string(),
+        "name": resource.id.full_name(),
+        "type": resource.id.type_name(),
+        "kind": resource.kind,
+        "sku": resource.sku,
+        "location": resource.location,
+        "tags": resource.tags,
+        "identity": identity,
+        "createdTime": at(resource.created_ms),
+        "changedTime": at(resource.changed_ms),
+        "provisioningState": "Succeeded",
+    })
+}
+
+impl Filter {
+    fn read(text: &str) -> Result<Filter, ArmError> {
+        let mut filter = Filter::default();
+        for condition in conditions(text.trim()) {
+            let condition = condition.trim();
+            if condition.is_empty() {
+                continue;
+            }
+            let refused = || {
+                let message = format!(
+                    "The filter '{condition}' is not supported: use resourceGroup, resourceType, name, location, tagName and tagValue with eq, joined by and."
+                );
+                ArmError::new(400, "InvalidFilterInQueryString", message)
+            };
+            let lower = condition.to_ascii_lowercase();
+            if let Some(inner) = lower.strip_prefix("substringof(") {
+                let part = inner.trim_end_matches(')').split(',').next().unwrap_or_default();
+                filter.part_of_name = Some(quoted(part.trim()).ok_or_else(refused)?);
+                continue;
+            }
+            let Some((field, value)) = lower.split_once(" eq ") else { return Err(refused()) };
+            let value = quoted(value.trim()).ok_or_else(refused)?;
+            match field.trim() {
+                "resourcegroup" => filter.group = Some(value),
+                "resourcetype" => filter.kind = Some(value),
+                "name" => filter.name = Some(value),
+                "tagname" => filter.tag = Some(value),
+                "tagvalue" => filter.tag_value = Some(value),
+                "location" => filter.location = Some(value),
+                _ => return Err(refused()),
+            }
+        }
+        Ok(filter)
+    }
+
+    fn admits(&self, one: &Resource) -> bool {
+        let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(found));
+        let name = one.id.full_name();
+        is(&self.group, one.id.group_name().unwrap_or_default())
+            && is(&self.kind, &one.id.type_name())
+            && (is(&self.name, &name) || is(&self.name, one.id.name()))
+            && is(&self.location, one.location.as_deref().unwrap_or_default())
+            && self.part_of_name.as_ref().is_none_or(|part| name.to_ascii_lowercase().contains(part))
+            && self.tag.as_ref().is_none_or(|tag| {
+                one.tags.iter().flatten().any(|(name, value)| name.eq_ignore_ascii_case(tag) && is(&self.tag_value, value))
+            })
+    }
+}
+
+/// Splits at `and` outside of quotes.
+fn conditions(text: &str) -> Vec<&str> {
+    let lower = text.to_ascii_lowercase();
+    let (mut parts, mut begin, mut inside) = (Vec::new(), 0, false);
+    for (at, byte) in lower.bytes().enumerate() {
+        if byte == b'\'' {
+            inside = !inside;
+        }
+        if !inside && at >= begin && lower[at..].starts_with(" and ") {
+            parts.push(&text[begin..at]);
+            begin = at + 5;
+        }
+    }
+    parts.push(&text[begin..]);
+    parts
+}
+
+fn quoted(text: &str) -> Option<String> {
+    let inner = text.strip_prefix('\'')?.strip_suffix('\'')?;
+    Some(inner.replace("''", "'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_read_in_az_spelling_and_an_unknown_one_is_refused() {
+        let filter = Filter::read("resourceGroup eq 'rg and co' and resourceType eq 'Microsoft.Web/sites'").unwrap();
+        assert_eq!(filter.group.as_deref(), Some("rg and co"));
+        assert_eq!(filter.kind.as_deref(), Some("microsoft.web/sites"));
+        assert_eq!(Filter::read("").unwrap(), Filter::default());
+        assert_eq!(Filter::read("substringof('sho', name)").unwrap().part_of_name.as_deref(), Some("sho"));
+        for wrong in ["color eq 'red'", "name eq shop", "name", "name gt 'a'", "é eq 'x'"] {
+            assert!(Filter::read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

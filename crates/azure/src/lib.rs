@@ -1,0 +1,38 @@
+//! App Service's services over the control plane: resources kept as documents, sites settled into revisions, long
+//! operations that outlive the process. HTTP, templates, swaps and the sites' own pages all call [`Azure`].
+//!
+//! ```text
+//! PUT ──accept──▶ one batch: document, mark, audit ──▶ index
+//!                                   │
+//!                Settler: a second of quiet ──▶ compile ──▶ Control::apply (or a revision refused by name)
+//! ```
+
+mod action;
+mod activity;
+mod around;
+mod entry;
+mod index;
+mod inventory;
+mod names;
+mod native;
+mod operation;
+mod publishing;
+mod read;
+mod remove;
+mod service;
+mod settings;
+mod settle;
+mod site;
+mod status;
+mod write;
+
+pub use action::Action;
+pub use entry::Entry;
+pub use operation::{Operation, OperationId, OperationState, Task};
+pub use pillion_arm::{ArmError, ConfigName, Resource, ResourceId, ResourceKind};
+pub use pillion_identity::{Access, Caller};
+pub use pillion_store::Etag;
+pub use remove::{Deleted, Removal};
+pub use service::{ActionAnswer, Azure, Written, correlated, fresh_uuid};
+pub use settings::{LOCATION, Settings};
+pub use settle::{Hold, Settler};

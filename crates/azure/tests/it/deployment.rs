@@ -1,0 +1,11 @@
+//! Template deployments over a scripted stand-in for the resources: what is written when, and what is said about it.
+
+mod ending;
+mod fake;
+mod linked;
+mod nested;
+mod order;
+mod restart;
+mod secure;
+mod what_if;
+mod world;
