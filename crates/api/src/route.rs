@@ -3,6 +3,7 @@
 pub mod apps;
 pub mod exec;
 pub mod images;
+pub mod principals;
 pub mod streams;
 pub mod system;
 
@@ -61,6 +62,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     all.extend(streams::endpoints());
     all.extend(exec::endpoints());
     all.extend(images::endpoints());
+    all.extend(principals::endpoints());
     all.extend(system::endpoints());
     all
 }

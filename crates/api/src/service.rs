@@ -6,17 +6,19 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use pillion_control::Control;
 use pillion_fault::Diagnosis;
+use pillion_identity::Identity;
 use pillion_model::AppName;
 
 use crate::{
     Failure,
-    wire::{ImageSummary, Pruned, PullLine, PullRequest, Reloaded, StopRequest, SystemInfo},
+    wire::{EndpointInfo, ImageSummary, Pruned, PullLine, PullRequest, Reloaded, StopRequest, SystemInfo},
 };
 
 /// Everything behind the API; cheap to clone.
 #[derive(Clone)]
 pub struct Services {
     pub control: Control,
+    pub identity: Identity,
     pub images: Arc<dyn Images>,
     pub system: Arc<dyn System>,
 }
@@ -41,6 +43,9 @@ pub trait System: Send + Sync + 'static {
     async fn info(&self) -> Result<SystemInfo, Failure>;
 
     async fn prune(&self) -> Result<Pruned, Failure>;
+
+    /// Where the TLS endpoint is and what to trust; a failure where it is switched off or could not be opened.
+    async fn endpoint(&self) -> Result<EndpointInfo, Failure>;
 
     /// Whether the server is on its way out, and takes no wishes any more.
     fn is_stopping(&self) -> bool {

@@ -6,11 +6,13 @@
 mod app;
 mod error;
 pub mod exec;
+mod identity;
 mod image;
 mod system;
 
 pub use app::*;
 pub use error::*;
+pub use identity::*;
 pub use image::*;
 pub use system::*;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pillion_store::{AuditEntry, Batch, Expect, Kind};
+use pillion_store::{AuditEntry, AuditRecord, Batch, Expect, Kind};
 
 use crate::{
     Caller, Created, Identity, IdentityError, NewPrincipal, Principal, PrincipalError, chance,
@@ -110,6 +110,22 @@ impl Identity {
     pub async fn rotate_token_key(&self) -> Result<(), IdentityError> {
         let _one = self.inner.changing.lock().await;
         self.inner.ring.rotate(&self.inner.store, self.now_ms()).await
+    }
+
+    /// Reads up to `limit` audit records, newest first, about `target` (normalised) and what is below it; all where it is
+    /// empty.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn audit(
+        &self,
+        target: &str,
+        since_ms: u64,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<AuditRecord>, IdentityError> {
+        let read = self.inner.store.audit(target, since_ms, before, limit).await;
+        read.map_err(IdentityError::store("read the audit log"))
     }
 
     async fn password_proof(&self, password: String) -> Proof {

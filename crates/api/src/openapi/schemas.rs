@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 /// Returns every schema by name.
 pub fn all() -> Value {
     let mut all = Map::new();
-    for group in [basics(), apps(), status(), streams(), images(), system()] {
+    for group in [basics(), apps(), status(), streams(), images(), identity(), system()] {
         if let Value::Object(group) = group {
             all.extend(group);
         }
@@ -228,6 +228,40 @@ fn images() -> Value {
         ]),
         "RemoveImageRequest": object(&[("image", text())], &[]),
         "Pruned": object(&[("removed", list(text())), ("freedBytes", count())], &[]),
+    })
+}
+
+fn identity() -> Value {
+    let grant = object(&[("role", words(&["Owner", "Contributor", "Reader"])), ("scope", text())], &[]);
+    let principal = [
+        ("appId", text()),
+        ("displayName", text()),
+        ("kind", words(&["service", "user"])),
+        ("grants", list(grant)),
+        ("createdMs", count()),
+    ];
+    let mut created = principal.to_vec();
+    created.extend([("tenant", text()), ("subscription", text())]);
+    json!({
+        "PrincipalView": object(&principal, &[("revokedMs", count())]),
+        "CreatePrincipal": object(&[], &[
+            ("name", text()), ("kind", words(&["service", "user"])), ("password", text()),
+            ("role", words(&["Owner", "Contributor", "Reader"])), ("scopes", list(text())),
+        ]),
+        "PrincipalCreated": object(&created, &[("password", text()), ("revokedMs", count())]),
+        "RevokePrincipal": object(&[("principal", text())], &[]),
+        "ApproveLogin": object(&[("code", text()), ("principal", text())], &[]),
+        "AuditLine": object(
+            &[
+                ("serial", count()), ("atMs", count()), ("principal", text()), ("caller", text()), ("action", text()),
+                ("target", text()), ("status", count()), ("correlation", text()), ("detail", text()),
+            ],
+            &[],
+        ),
+        "EndpointInfo": object(
+            &[("url", text()), ("tenant", text()), ("subscription", text()), ("caFile", text()), ("bundleFile", text())],
+            &[],
+        ),
     })
 }
 

@@ -10,7 +10,7 @@ use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use pillion_api::{
     Failure, Images, Services, System,
-    wire::{ImageSummary, Pruned, PullLine, PullRequest, Reloaded, StopRequest, SystemInfo},
+    wire::{EndpointInfo, ImageSummary, Pruned, PullLine, PullRequest, Reloaded, StopRequest, SystemInfo},
 };
 use pillion_control::{Control, NoGateway, Settings};
 use pillion_engine::scripted::Scripted;
@@ -44,13 +44,16 @@ impl World {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let engine = Scripted::new();
         let store = pillion_store::Store::open(directory.path()).expect("the store opens");
-        let (control, reconciler) = Control::new(store, Arc::new(engine.clone()), Arc::new(NoGateway), Settings::default())
-            .await
-            .expect("control starts");
+        let (control, reconciler) =
+            Control::new(store.clone(), Arc::new(engine.clone()), Arc::new(NoGateway), Settings::default())
+                .await
+                .expect("control starts");
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(reconciler.run(stopped.clone()));
         let listener = UnixListener::bind(directory.path().join("api.sock")).expect("the socket is bound");
-        let services = Services { control, images: Arc::new(OneImage), system: Arc::new(NoMachine) };
+        let identity =
+            pillion_identity::Identity::open(store, &directory.path().join("keys")).await.expect("identities are kept");
+        let services = Services { control, identity, images: Arc::new(OneImage), system: Arc::new(NoMachine) };
         let mut until = stopped;
         tokio::spawn(pillion_api::serve(listener, services, async move {
             let _ = until.wait_for(|&stop| stop).await;
@@ -182,6 +185,16 @@ impl System for NoMachine {
 
     async fn prune(&self) -> Result<Pruned, Failure> {
         Ok(Pruned::default())
+    }
+
+    async fn endpoint(&self) -> Result<EndpointInfo, Failure> {
+        Ok(EndpointInfo {
+            url: "https://127.0.0.1:8443".into(),
+            tenant: "t".into(),
+            subscription: "s".into(),
+            ca_file: "/r/ca.pem".into(),
+            bundle_file: "/r/ca-bundle.pem".into(),
+        })
     }
 
     async fn reload(&self) -> Result<Reloaded, Failure> {

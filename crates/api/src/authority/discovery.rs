@@ -1,0 +1,73 @@
+//! What clients learn before they log in: the cloud's endpoints, the authority's endpoints.
+
+use axum::{Extension, Json, extract::Query, http::StatusCode, response::Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::front::{Origin, refuse};
+
+/// The name under which `az` registers the cloud.
+pub const CLOUD: &str = "pillion";
+
+#[derive(Deserialize)]
+pub struct Version {
+    #[serde(rename = "api-version")]
+    api_version: Option<String>,
+}
+
+/// Answers `az cloud register` (an object) and `ARM_CLOUD_METADATA_URL` (an array, by its older version).
+pub async fn metadata(Extension(Origin(origin)): Extension<Origin>, Query(version): Query<Version>) -> Json<Value> {
+    let cloud = json!({
+        "name": CLOUD,
+        "portal": origin,
+        "authentication": {
+            "loginEndpoint": format!("{origin}/adfs"),
+            "audiences": [origin],
+            "tenant": "common",
+            "identityProvider": "AAD",
+        },
+        "resourceManager": format!("{origin}/"),
+        "appServiceResourceId": format!("{origin}/appservice"),
+        "graphAudience": format!("{origin}/graph/"),
+        "microsoftGraphResourceId": format!("{origin}/msgraph/"),
+        // Nothing answers there: `az` wants names to build others from.
+        "suffixes": {
+            "storage": "storage.pillion.localhost",
+            "keyVaultDns": "vault.pillion.localhost",
+            "acrLoginServer": "acr.pillion.localhost",
+            "sqlServerHostname": "sql.pillion.localhost",
+        },
+    });
+    Json(if version.api_version.as_deref() == Some("2019-05-01") { json!([cloud]) } else { cloud })
+}
+
+/// Answers OpenID Connect's discovery.
+pub async fn openid(Extension(Origin(origin)): Extension<Origin>) -> Json<Value> {
+    Json(json!({
+        "issuer": format!("{origin}/adfs"),
+        "authorization_endpoint": format!("{origin}/adfs/oauth2/authorize"),
+        "token_endpoint": format!("{origin}/adfs/oauth2/token"),
+        "device_authorization_endpoint": format!("{origin}/adfs/oauth2/devicecode"),
+        "token_endpoint_auth_methods_supported": ["client_secret_post"],
+        "grant_types_supported": [
+            "client_credentials", "password", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code",
+        ],
+        "response_types_supported": ["code"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+        "scopes_supported": ["openid", "profile", "offline_access"],
+    }))
+}
+
+/// There is no page to log in on: `az login` without a flag ends here.
+pub async fn authorize() -> Response {
+    let message = "there is no page to log in on; use `az login --use-device-code`, `az login --service-principal`, or \
+                   `az login -u USER -p PASSWORD`";
+    refuse(StatusCode::NOT_IMPLEMENTED, "InteractiveLoginNotAvailable", message)
+}
+
+/// What a person sees who opens the address that a device login names.
+pub async fn device_page() -> &'static str {
+    "To approve this login, run on the machine itself:\n\n    pillion principal approve CODE --as NAME\n\n\
+     with the code that the program shows, and the principal that it is to act as.\n"
+}
