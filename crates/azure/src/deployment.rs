@@ -9,6 +9,7 @@
 //! A deployment is on disk before it is acknowledged, with everything that its plan depends on, time and chance included. So the
 //! next server makes the same plan of it and begins again: what is written already is the same, and changes nothing.
 
+mod adapter;
 mod compare;
 mod complete;
 mod foresee;

@@ -10,6 +10,7 @@
 mod action;
 mod activity;
 mod around;
+pub mod deployment;
 mod entry;
 mod index;
 mod inventory;

@@ -151,10 +151,12 @@ impl Azure {
         let action = "Microsoft.Resources/subscriptions/resourceGroups/delete";
         let batch = Batch::new()
             .delete_under(Kind::Deployment, group.key())
+            .delete_under(Kind::DeploymentSource, group.key())
             .delete_under(Kind::Resource, group.key())
             .audit(self.audit(&caller, action, group, 200, &detail));
         self.commit(batch).await?;
         self.index_mut().remove_under(group);
+        self.group_is_gone(group);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -51,7 +51,11 @@ pub(crate) struct Shared {
     pub(crate) quiet: Mutex<Quiet>,
     pub(crate) wake: mpsc::Sender<Wake>,
     pub(crate) operations: Operations,
+    /// Who keeps something about groups beside their resources.
+    gone: OnceLock<GroupGone>,
 }
+
+type GroupGone = Box<dyn Fn(&ResourceId) + Send + Sync>;
 
 /// What a write did.
 #[derive(Debug, Clone)]
@@ -94,6 +98,7 @@ impl Azure {
             quiet: Mutex::default(),
             wake,
             operations,
+            gone: OnceLock::new(),
         });
         let azure = Azure { shared };
         azure.look_for_native_apps().await?;
@@ -136,6 +141,19 @@ impl Azure {
     /// Gives every stored resource at or below a scope.
     pub fn peek_within(&self, scope: &ResourceId) -> Vec<Arc<Resource>> {
         self.index().within(scope).map(|entry| entry.resource.clone()).collect()
+    }
+
+    /// Has `forget` called when a group was deleted. There is one who needs it.
+    pub(crate) fn when_group_goes(&self, forget: impl Fn(&ResourceId) + Send + Sync + 'static) {
+        if self.shared.gone.set(Box::new(forget)).is_err() {
+            tracing::warn!("somebody waits for groups to go already");
+        }
+    }
+
+    pub(crate) fn group_is_gone(&self, group: &ResourceId) {
+        if let Some(forget) = self.shared.gone.get() {
+            forget(group);
+        }
     }
 
     pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {

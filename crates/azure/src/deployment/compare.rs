@@ -88,7 +88,8 @@ impl Changes {
     }
 
     fn add(&mut self, id: &ResourceId, kind: &str, before: Option<Value>, after: Option<Value>, delta: Option<Vec<Value>>) {
-        let mut change = Map::from_iter([("resourceId".to_owned(), json!(id.to_string())), ("changeType".to_owned(), json!(kind))]);
+        let mut change =
+            Map::from_iter([("resourceId".to_owned(), json!(id.to_string())), ("changeType".to_owned(), json!(kind))]);
         if !self.ids_only {
             let parts = [("before", before), ("after", after), ("delta", delta.map(Value::Array))];
             change.extend(parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?))));

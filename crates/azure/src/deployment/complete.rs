@@ -61,7 +61,9 @@ fn written(inner: &Inner, record: &Record) -> HashSet<ResourceId> {
 fn rank(kind: &ResourceKind) -> u8 {
     match kind {
         ResourceKind::Autoscale => 0,
-        ResourceKind::SiteContainer | ResourceKind::SiteConfig(_) | ResourceKind::PublishingPolicy | ResourceKind::Unknown(_) => 1,
+        ResourceKind::SiteContainer | ResourceKind::SiteConfig(_) | ResourceKind::PublishingPolicy | ResourceKind::Unknown(_) => {
+            1
+        }
         ResourceKind::Slot => 2,
         ResourceKind::Site => 3,
         ResourceKind::UserIdentity => 4,

@@ -96,7 +96,9 @@ impl Looking<'_> {
                         let worker = &self.together.worker;
                         let unfolded = nested::unfold(self.inner, self.caller, worker, around, *nested, depth + 1).await;
                         match unfolded {
-                            Ok(unfolded) => self.into_plan(unfolded.plan, &unfolded.surroundings, depth + 1, writes, closed).await?,
+                            Ok(unfolded) => {
+                                self.into_plan(unfolded.plan, &unfolded.surroundings, depth + 1, writes, closed).await?
+                            }
                             // Its group may be one that this very deployment makes.
                             Err(error) if error.code == "ResourceGroupNotFound" => closed.push((id, error.message)),
                             Err(error) => return Err(error),

@@ -7,7 +7,9 @@ use pillion_arm_template::Plan;
 /// How far one resource of the plan has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Waits { on: usize },
+    Waits {
+        on: usize,
+    },
     UnderWay,
     Done,
     Failed,
@@ -27,8 +29,12 @@ impl Graph {
     /// Makes the graph of the active resources; inactive ones are done before anything begins.
     pub(crate) fn of(plan: &Plan) -> Graph {
         let resources = plan.resources();
-        let places: HashMap<String, usize> =
-            resources.iter().enumerate().filter(|(_, one)| one.active).map(|(at, one)| (one.id.to_ascii_lowercase(), at)).collect();
+        let places: HashMap<String, usize> = resources
+            .iter()
+            .enumerate()
+            .filter(|(_, one)| one.active)
+            .map(|(at, one)| (one.id.to_ascii_lowercase(), at))
+            .collect();
         let edges = resources.iter().map(|one| {
             let on: BTreeSet<usize> =
                 one.depends_on.iter().filter_map(|id| places.get(&id.to_ascii_lowercase()).copied()).collect();
@@ -108,14 +114,7 @@ mod tests {
 
     fn diamond() -> Graph {
         // 0 ← 1, 0 ← 2, {1, 2} ← 3; 4 alone; 5 inactive
-        Graph::new(vec![
-            (true, vec![]),
-            (true, vec![0]),
-            (true, vec![0]),
-            (true, vec![1, 2]),
-            (true, vec![]),
-            (false, vec![]),
-        ])
+        Graph::new(vec![(true, vec![]), (true, vec![0]), (true, vec![0]), (true, vec![1, 2]), (true, vec![]), (false, vec![])])
     }
 
     #[test]

@@ -1,6 +1,4 @@
-//! Random ids in the form that Azure's tools expect.
-
-use std::fmt::Write;
+//! Chance for deployments: what `newGuid()` draws from, and the names of operations.
 
 /// Returns 16 bytes of the kernel's randomness.
 pub(crate) fn random() -> [u8; 16] {
@@ -16,24 +14,7 @@ pub(crate) fn random() -> [u8; 16] {
     bytes
 }
 
-/// Returns a new random GUID (version 4).
-pub(crate) fn guid() -> String {
-    let mut bytes = random();
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex = hex(&bytes);
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
 /// Returns the name of an operation.
 pub(crate) fn operation() -> String {
-    hex(&random()[..8]).to_uppercase()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a text does not fail.
-        drop(write!(text, "{byte:02x}"));
-        text
-    })
+    random()[..8].iter().map(|byte| format!("{byte:02X}")).collect()
 }

@@ -35,12 +35,8 @@ const MOST_RESUMED: u32 = 5;
 pub(crate) async fn begin(inner: &Arc<Inner>, caller: &Caller, prepared: Prepared) -> Result<(Arc<Live>, bool), ArmError> {
     let live = Arc::new(Live::new(prepared.record, CancellationToken::new()));
     let created = inner.accept(&live, &prepared.source, caller).await?;
-    let together = Together::new(
-        live.look(|record| record.correlation.clone()),
-        caller.clone(),
-        prepared.worker,
-        inner.settings.parallel,
-    );
+    let together =
+        Together::new(live.look(|record| record.correlation.clone()), caller.clone(), prepared.worker, inner.settings.parallel);
     let run = Run {
         inner: inner.clone(),
         together: Arc::new(together),
@@ -58,7 +54,8 @@ pub(crate) async fn begin(inner: &Arc<Inner>, caller: &Caller, prepared: Prepare
 /// # Errors
 /// The store cannot be written.
 pub(crate) async fn resume(inner: &Arc<Inner>) -> Result<(), StoreError> {
-    let open: Vec<Arc<Live>> = inner.table().values().filter(|live| !live.look(|record| record.state.is_over())).cloned().collect();
+    let open: Vec<Arc<Live>> =
+        inner.table().values().filter(|live| !live.look(|record| record.state.is_over())).cloned().collect();
     // Those nested in others are begun again by them.
     let (roots, nested): (Vec<_>, Vec<_>) = open.into_iter().partition(|live| live.look(|record| record.parent.is_none()));
     for live in &nested {

@@ -39,7 +39,9 @@ impl Default for LinkSettings {
 pub enum LinkError {
     #[error("`{uri}` is not an address that a template can be fetched from: {why}")]
     Address { uri: String, why: String },
-    #[error("`{uri}` leads to {address}, {what}; the server's setting `templateLinks.allow` names networks that may be asked all the same")]
+    #[error(
+        "`{uri}` leads to {address}, {what}; the server's setting `templateLinks.allow` names networks that may be asked all the same"
+    )]
     Refused { uri: String, address: IpAddr, what: &'static str },
     #[error("the name of `{uri}` has no address")]
     Unknown { uri: String, source: Option<std::io::Error> },

@@ -79,7 +79,9 @@ impl References for Lookup {
         };
         Ok(Seen::from(match extent {
             Extent::Full => body,
-            Extent::Properties => body.get_mut("properties").map(Value::take).unwrap_or_else(|| Value::Object(Default::default())),
+            Extent::Properties => {
+                body.get_mut("properties").map(Value::take).unwrap_or_else(|| Value::Object(Default::default()))
+            }
         }))
     }
 

@@ -86,7 +86,7 @@ pub(crate) async fn request(
         link: fetched.link.map(shown_link),
         parameters_link: asked.parameters.link.as_ref().map(|link| shown_link(json!({ "uri": link.uri }))),
         parent: None,
-        correlation: guid::guid(),
+        correlation: crate::fresh_uuid(),
     };
     let record = record(id, scope, asked.mode, &plan, &text, place)?;
     let secret = Secret { parameters: given, surroundings: surroundings.clone(), asker: Asker::from(caller) };
@@ -126,7 +126,14 @@ pub(crate) struct Place {
 ///
 /// # Errors
 /// An id of the plan is none.
-pub(crate) fn record(id: ResourceId, scope: &ResourceId, mode: Mode, plan: &Plan, text: &str, place: Place) -> Result<Record, ArmError> {
+pub(crate) fn record(
+    id: ResourceId,
+    scope: &ResourceId,
+    mode: Mode,
+    plan: &Plan,
+    text: &str,
+    place: Place,
+) -> Result<Record, ArmError> {
     let mut dependencies = Vec::new();
     let mut types: Vec<(String, String)> = Vec::new();
     for planned in plan.resources().iter().filter(|planned| planned.active) {
@@ -155,7 +162,12 @@ pub(crate) fn record(id: ResourceId, scope: &ResourceId, mode: Mode, plan: &Plan
         template_hash: hash(text),
         template_link: place.link,
         parameters_link: place.parameters_link,
-        parameters: plan.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.to_wire())).collect::<serde_json::Map<_, _>>().into(),
+        parameters: plan
+            .parameters()
+            .iter()
+            .map(|parameter| (parameter.name.clone(), parameter.to_wire()))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
         outputs: None,
         output_resources: Vec::new(),
         dependencies,

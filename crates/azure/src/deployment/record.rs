@@ -115,11 +115,7 @@ pub(crate) struct Asker {
 
 impl From<&Caller> for Asker {
     fn from(caller: &Caller) -> Asker {
-        Asker {
-            principal: caller.principal.clone(),
-            display_name: caller.display_name.clone(),
-            grants: caller.grants.clone(),
-        }
+        Asker { principal: caller.principal.clone(), display_name: caller.display_name.clone(), grants: caller.grants.clone() }
     }
 }
 

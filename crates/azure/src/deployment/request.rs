@@ -56,17 +56,21 @@ impl Request {
         let document = read(body).map_err(refusal)?;
         let root = document.root();
         let properties = member(root, "properties").filter(|properties| properties.is_object());
-        let properties = properties.ok_or_else(|| ArmError::content("The request has no 'properties' object.").at("properties"))?;
+        let properties =
+            properties.ok_or_else(|| ArmError::content("The request has no 'properties' object.").at("properties"))?;
         let mode = match member(properties, "mode") {
             None => Mode::Incremental,
             Some(mode) => mode.as_str().and_then(Mode::parse).ok_or_else(|| {
-                ArmError::content(format!("The deployment mode {mode} is not one of 'Incremental' and 'Complete'.")).at("properties.mode")
+                ArmError::content(format!("The deployment mode {mode} is not one of 'Incremental' and 'Complete'."))
+                    .at("properties.mode")
             })?,
         };
         let inline = document.part(&["properties", "template"]).filter(|template| !template.root().is_null());
         let template = match (inline, link(properties, "templateLink")?) {
             (Some(_), Some(_)) => {
-                return Err(ArmError::content("Give either 'template' or 'templateLink', not both.").at("properties.templateLink"));
+                return Err(
+                    ArmError::content("Give either 'template' or 'templateLink', not both.").at("properties.templateLink")
+                );
             }
             (Some(template), None) => Given::Inline(template),
             (None, Some(link)) => Given::Linked(link),
@@ -101,7 +105,8 @@ pub(crate) fn refusal(error: pillion_arm_template::Error) -> ArmError {
 /// Returns the member of this name in any case; `null` is none.
 fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     let members = value.as_object()?;
-    let found = members.get(name).or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value));
+    let found =
+        members.get(name).or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value));
     found.filter(|value| !value.is_null())
 }
 

@@ -57,7 +57,8 @@ impl Together {
     pub(crate) fn count(&self, plan: &Plan) -> Result<(), ArmError> {
         let count = plan.resources().len();
         let taken = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(count));
-        let message = || format!("The deployment has more than {MAX_RESOURCES} resources, those of its nested deployments counted.");
+        let message =
+            || format!("The deployment has more than {MAX_RESOURCES} resources, those of its nested deployments counted.");
         taken.map(drop).map_err(|_| ArmError::new(400, "InvalidTemplate", message()))
     }
 }

@@ -93,9 +93,9 @@ impl Deployments {
     pub async fn open(store: Store, resources: Arc<dyn Resources>, settings: Settings) -> Result<Deployments, StoreError> {
         let shelf = Shelf::new(store);
         let records = shelf.records().await?;
-        let table = records.iter().map(|record| {
-            (record.id.key().to_owned(), Arc::new(Live::new(record.clone(), CancellationToken::new())))
-        });
+        let table = records
+            .iter()
+            .map(|record| (record.id.key().to_owned(), Arc::new(Live::new(record.clone(), CancellationToken::new()))));
         let inner = Arc::new(Inner {
             benches: Benches::new(settings.evaluate_within),
             table: Mutex::new(table.collect()),
@@ -252,6 +252,18 @@ impl Deployments {
         Ok(true)
     }
 
+    /// Forgets the deployments to a group whose documents went with it; those under way are canceled.
+    pub(crate) fn group_is_gone(&self, group: &ResourceId) {
+        let mut table = self.inner.table();
+        table.retain(|_, live| {
+            let gone = live.look(|record| record.id.within(group));
+            if gone {
+                live.cancel.cancel();
+            }
+            !gone
+        });
+    }
+
     /// Forgets all deployments to a scope that is going away; those under way are canceled.
     ///
     /// # Errors
@@ -272,7 +284,8 @@ impl Inner {
         let settings = &self.settings;
         let mut surroundings = Surroundings::of_subscription(&settings.subscription, "", "", Timestamp::now());
         let tenant = settings.tenant.as_str();
-        surroundings.tenant = json!({ "countryCode": "", "displayName": "pillion", "id": format!("/tenants/{tenant}"), "tenantId": tenant });
+        surroundings.tenant =
+            json!({ "countryCode": "", "displayName": "pillion", "id": format!("/tenants/{tenant}"), "tenantId": tenant });
         surroundings.subscription = Some(json!({
             "id": format!("/subscriptions/{}", settings.subscription),
             "subscriptionId": settings.subscription,
@@ -303,7 +316,14 @@ impl Inner {
     }
 
     /// Checks a name and the right to do something with it; returns the id.
-    fn named(&self, caller: &Caller, access: Access, scope: &ResourceId, name: &str, action: &str) -> Result<ResourceId, ArmError> {
+    fn named(
+        &self,
+        caller: &Caller,
+        access: Access,
+        scope: &ResourceId,
+        name: &str,
+        action: &str,
+    ) -> Result<ResourceId, ArmError> {
         self.allowed(caller, access, scope, action)?;
         if !is_deployment_name(name) {
             let message = format!(

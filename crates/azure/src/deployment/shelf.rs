@@ -49,18 +49,18 @@ impl Shelf {
     }
 
     pub(crate) async fn save(&self, records: Vec<Record>) -> Result<(), StoreError> {
-        let batch = records.iter().fold(Batch::new(), |batch, record| {
-            batch.put(Kind::Deployment, record.id.key(), record, Expect::Anything)
-        });
+        let batch = records
+            .iter()
+            .fold(Batch::new(), |batch, record| batch.put(Kind::Deployment, record.id.key(), record, Expect::Anything));
         self.store.commit(batch).await.map(drop)
     }
 
     /// Stores the ending of a deployment: its secrets go.
     pub(crate) async fn finish(&self, records: Vec<Record>, id: &ResourceId, template: String) -> Result<(), StoreError> {
         let source = Source { template, secret: None };
-        let batch = records.iter().fold(Batch::new(), |batch, record| {
-            batch.put(Kind::Deployment, record.id.key(), record, Expect::Anything)
-        });
+        let batch = records
+            .iter()
+            .fold(Batch::new(), |batch, record| batch.put(Kind::Deployment, record.id.key(), record, Expect::Anything));
         self.store.commit(batch.put(Kind::DeploymentSource, id.key(), &source, Expect::Anything)).await.map(drop)
     }
 

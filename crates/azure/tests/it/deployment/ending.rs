@@ -12,7 +12,8 @@ use super::{
 async fn a_failed_resource_fails_the_deployment_and_the_rest_is_still_written() {
     let world = World::new().await;
     world.fake.fail("bad", ArmError::new(409, "Conflict", "The name is taken."));
-    let items = vec![item("bad", &[]), item("after", &["bad"]), item("long", &["after"]), item("good", &[]), item("better", &["good"])];
+    let items =
+        vec![item("bad", &[]), item("after", &["bad"]), item("long", &["after"]), item("good", &[]), item("better", &["good"])];
     let deployed = world.deploy("main", body(&template(items))).await;
     assert_eq!(deployed["provisioningState"], "Failed");
     assert_eq!(world.fake.written(), ["good", "better"]);
@@ -34,7 +35,10 @@ async fn the_status_of_a_run_carries_its_error() {
     let world = World::new().await;
     world.fake.fail("bad", ArmError::new(400, "BadRequest", "No."));
     let begun = world.begin("main", body(&template(vec![item("bad", &[])]))).await.expect("accepted");
-    assert_eq!(begun.body["properties"]["provisioningState"].as_str().map(|state| state == "Accepted" || state == "Running"), Some(true));
+    assert_eq!(
+        begun.body["properties"]["provisioningState"].as_str().map(|state| state == "Accepted" || state == "Running"),
+        Some(true)
+    );
     world.ended("main").await;
     let run = begun.status_path.rsplit('/').next().expect("a run").to_owned();
     let status = world.deployments.status(&world.caller, &group(), "main", &run).expect("a status");

@@ -1,0 +1,3 @@
+//! The services of App Service on the real store and control plane.
+
+mod deployment;
