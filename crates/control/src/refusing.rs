@@ -74,6 +74,7 @@ fn nothing(app: &AppName) -> App {
         network: Default::default(),
         hosts: Vec::new(),
         ready_within: 230,
+        unhealthy_limit: 100,
         user_namespace: Default::default(),
     }
 }

@@ -1,7 +1,7 @@
 //! Computes one app's route from what is wanted and what is seen.
 
-use pillion_engine::Observed;
-use pillion_model::{App, AppName, InstancePhase};
+use pillion_engine::{Observed, ObservedInstance};
+use pillion_model::{App, AppName, ContainerPhase, InstanceId, InstancePhase};
 
 use crate::{
     AppRoute, InstanceRoute, RouteState,
@@ -25,9 +25,10 @@ pub(crate) fn route(facts: &Facts<'_>, desired: &Desired, seen: &Seen<'_>) -> Ap
     let others = facts.definition.hosts.iter().map(|host| host.to_ascii_lowercase()).filter(|host| *host != own);
     let hosts: Vec<_> = [own.clone()].into_iter().chain(others).collect();
     let mut instances = Vec::new();
+    let kept = kept(facts.definition.unhealthy_limit, desired, seen);
     for one in &seen.instances {
-        let draining = seen.draining.contains(&one.status.id) || seen.drained.contains(&one.status.id);
-        let ready = matches!(one.status.phase, InstancePhase::Ready);
+        let draining = leaves(seen, one);
+        let ready = matches!(one.status.phase, InstancePhase::Ready) || kept.contains(&&one.status.id);
         // An instance that drains stays in the table, whatever its phase: requests may be under way.
         let listed = draining || (ready && serves(desired, one.status.revision));
         if let (true, Some(gate), Some(port)) = (listed, &one.gate, one.status.port) {
@@ -44,6 +45,38 @@ pub(crate) fn route(facts: &Facts<'_>, desired: &Desired, seen: &Seen<'_>) -> Ap
         },
     };
     AppRoute { app: facts.app.clone(), hosts, port: facts.port, state, instances }
+}
+
+fn leaves(seen: &Seen<'_>, one: &ObservedInstance) -> bool {
+    seen.draining.contains(&one.status.id) || seen.drained.contains(&one.status.id)
+}
+
+/// Returns the instances that keep their traffic although their readiness probe fails: no more than `limit` percent may be
+/// without. Where all fail the probe says little, so all keep it. Only those whose main runs: the others answer nothing.
+fn kept<'a>(limit: u32, desired: &Desired, seen: &'a Seen<'_>) -> Vec<&'a InstanceId> {
+    if limit >= 100 {
+        return Vec::new();
+    }
+    let serving: Vec<_> =
+        seen.instances.iter().filter(|one| serves(desired, one.status.revision) && !leaves(seen, one)).collect();
+    let ready = serving.iter().filter(|one| matches!(one.status.phase, InstancePhase::Ready)).count();
+    let main = desired.current.and_then(|current| desired.definitions.get(&current)).and_then(|app| app.main());
+    let main = main.map(|(name, _)| name.as_str());
+    let runs = |one: &ObservedInstance| {
+        one.status
+            .containers
+            .iter()
+            .any(|status| Some(status.name.as_str()) == main && matches!(status.phase, ContainerPhase::Running { .. }))
+    };
+    let unwell = serving.iter().filter(|one| matches!(one.status.phase, InstancePhase::Unready) && runs(one));
+    let unwell: Vec<_> = unwell.map(|one| &one.status.id).collect();
+    let all = ready + unwell.len();
+    let out = if ready == 0 { 0 } else { all * limit as usize / 100 };
+    // The oldest ids stay: which one it is must not change from look to look.
+    let mut unwell = unwell;
+    unwell.sort();
+    unwell.truncate(unwell.len().saturating_sub(out));
+    unwell
 }
 
 /// Nothing is ready: says why nothing will be, or none where something may still come.
@@ -65,6 +98,6 @@ fn down(facts: &Facts<'_>, desired: &Desired, seen: &Seen<'_>) -> Option<(String
 pub(crate) fn orphans<'a>(
     observed: &'a Observed,
     known: impl Fn(&AppName) -> bool + 'a,
-) -> impl Iterator<Item = &'a pillion_engine::ObservedInstance> {
+) -> impl Iterator<Item = &'a ObservedInstance> {
     observed.instances.values().filter(move |one| observed.complete && !known(&one.app))
 }

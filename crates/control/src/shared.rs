@@ -8,7 +8,7 @@ use std::{
 
 use pillion_engine::{Credential, Engine, Instance, Prepared};
 use pillion_fault::{Diagnosis, Fault};
-use pillion_model::{App, AppName, ContainerName, EnvValue, InstanceId, RevisionNumber, Setting};
+use pillion_model::{App, AppName, ContainerName, EnvValue, InstanceFact, InstanceId, RevisionNumber, Setting};
 use pillion_store::{NewEvent, Store, StoreError};
 use tokio::sync::watch;
 
@@ -76,6 +76,8 @@ impl Shared {
             for (variable, value) in &what.env {
                 let value = match value {
                     EnvValue::Literal(text) => text.clone(),
+                    EnvValue::FromInstance { from_instance: InstanceFact::Id } => id.to_string(),
+                    EnvValue::FromInstance { from_instance: InstanceFact::Index } => index.to_string(),
                     EnvValue::FromSetting { from_setting } => settings.get(from_setting).cloned().ok_or_else(|| Diagnosis {
                         container: Some(container.to_string()),
                         fault: Fault::SettingMissing { variable: variable.clone(), setting: from_setting.clone() },

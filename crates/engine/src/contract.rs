@@ -294,6 +294,7 @@ impl Bench {
             network: pillion_model::Network::default(),
             hosts: Vec::new(),
             ready_within: 60,
+            unhealthy_limit: 100,
             user_namespace: pillion_model::UserNamespace::default(),
         }
     }
@@ -324,6 +325,7 @@ impl Bench {
             let literal = |(variable, value): (&String, &EnvValue)| match value {
                 EnvValue::Literal(text) => (variable.clone(), text.clone()),
                 EnvValue::FromSetting { from_setting } => panic!("the contract uses no settings ({from_setting})"),
+                EnvValue::FromInstance { .. } => panic!("the contract uses no facts of instances"),
             };
             container.env.iter().map(literal).collect()
         };

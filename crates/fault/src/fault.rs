@@ -122,6 +122,20 @@ pub enum Fault {
     NotReadyInTime { waited_ms: u64 },
     #[serde(rename = "SettingMissing")]
     SettingMissing { variable: String, setting: String },
+    /// A setting of the platform's own holds what it cannot.
+    #[serde(rename = "SettingRefused")]
+    SettingRefused { setting: String, reason: String },
+    /// The definition that a site's resources make up breaks a rule.
+    #[serde(rename = "DefinitionRefused")]
+    DefinitionRefused { field: String, reason: String },
+    #[serde(rename = "ComposeNotYetSupported")]
+    ComposeNotYetSupported { mode: String },
+    /// The site runs code on a built-in stack, not an image.
+    #[serde(rename = "CodeNotYetSupported")]
+    CodeNotYetSupported { stack: String },
+    /// The image is to be pulled with a managed identity.
+    #[serde(rename = "IdentityPullNotAvailable")]
+    IdentityPullNotAvailable { image: String, identity: String },
     #[serde(rename = "HostUnsupported")]
     HostUnsupported { feature: String, reason: String, fix: String },
     #[serde(rename = "HostPathRefused")]
@@ -174,6 +188,11 @@ impl Fault {
             Fault::ReadOnlyWrite { .. } => "ReadOnlyWrite",
             Fault::NotReadyInTime { .. } => "NotReadyInTime",
             Fault::SettingMissing { .. } => "SettingMissing",
+            Fault::SettingRefused { .. } => "SettingRefused",
+            Fault::DefinitionRefused { .. } => "DefinitionRefused",
+            Fault::ComposeNotYetSupported { .. } => "ComposeNotYetSupported",
+            Fault::CodeNotYetSupported { .. } => "CodeNotYetSupported",
+            Fault::IdentityPullNotAvailable { .. } => "IdentityPullNotAvailable",
             Fault::HostUnsupported { .. } => "HostUnsupported",
             Fault::HostPathRefused { .. } => "HostPathRefused",
             Fault::SupervisorLost { .. } => "SupervisorLost",

@@ -82,6 +82,11 @@ fn every() -> Vec<Fault> {
         Fault::ReadOnlyWrite { path: s("/var/cache/app/index") },
         Fault::NotReadyInTime { waited_ms: 230_000 },
         Fault::SettingMissing { variable: s("DB_URL"), setting: s("DB_URL") },
+        Fault::SettingRefused { setting: s("WEBSITES_PORT"), reason: s("\"eighty\" is no port") },
+        Fault::DefinitionRefused { field: s("containers.web.port"), reason: s("`cache` has it") },
+        Fault::ComposeNotYetSupported { mode: s("COMPOSE") },
+        Fault::CodeNotYetSupported { stack: s("PYTHON|3.12") },
+        Fault::IdentityPullNotAvailable { image: image(), identity: s("the system-assigned identity") },
         Fault::HostUnsupported {
             feature: s("id-mapped mounts"),
             reason: s("its kernel is 5.10"),
@@ -93,7 +98,7 @@ fn every() -> Vec<Fault> {
     ]
 }
 
-const PLACES: usize = 41;
+const PLACES: usize = 46;
 
 /// Returns a variant's place, 0 to [`PLACES`]: a match without `_`, so that no variant can be forgotten.
 fn place(fault: &Fault) -> usize {
@@ -139,6 +144,11 @@ fn place(fault: &Fault) -> usize {
         Fault::HostPathRefused { .. } => 38,
         Fault::SupervisorLost { .. } => 39,
         Fault::Internal { .. } => 40,
+        Fault::SettingRefused { .. } => 41,
+        Fault::DefinitionRefused { .. } => 42,
+        Fault::ComposeNotYetSupported { .. } => 43,
+        Fault::CodeNotYetSupported { .. } => 44,
+        Fault::IdentityPullNotAvailable { .. } => 45,
     }
 }
 

@@ -118,7 +118,24 @@ impl Fault {
                 "set `readyWithin: {}` if it only needs longer; otherwise `pillion logs APP` says what it waits for",
                 waited_ms.saturating_mul(2).div_ceil(1000)
             ),
-            Fault::SettingMissing { setting, .. } => format!("add `settings: {{ {setting}: … }}` to the app"),
+            Fault::SettingMissing { setting, .. } => format!(
+                "add `settings: {{ {setting}: … }}` to the app; of a site managed with az, add the app setting {setting}, or set \
+                 the app setting PILLION_ENV_LITERALS=1 to have such values taken as they are"
+            ),
+            Fault::SettingRefused { setting, .. } => format!("correct the app setting {setting}, or delete it"),
+            Fault::DefinitionRefused { .. } => return None,
+            Fault::ComposeNotYetSupported { .. } => {
+                "convert the site: `az webapp sitecontainers convert --mode sitecontainers`, or set linuxFxVersion to SITECONTAINERS \
+                 and create one site container for each service"
+                    .to_owned()
+            }
+            Fault::CodeNotYetSupported { .. } => {
+                "build the code into an image, set linuxFxVersion to SITECONTAINERS and create a site container with isMain true"
+                    .to_owned()
+            }
+            Fault::IdentityPullNotAvailable { .. } => {
+                "set authType to UserCredentials with userName and passwordSecret, or to Anonymous".to_owned()
+            }
             Fault::HostUnsupported { fix, .. } => fix.clone(),
             Fault::HostPathRefused { path } => {
                 format!(

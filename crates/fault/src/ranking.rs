@@ -26,6 +26,11 @@ impl Fault {
             | Fault::VolumeHidesFiles { .. }
             | Fault::DependencyFailed { .. }
             | Fault::SettingMissing { .. }
+            | Fault::SettingRefused { .. }
+            | Fault::DefinitionRefused { .. }
+            | Fault::ComposeNotYetSupported { .. }
+            | Fault::CodeNotYetSupported { .. }
+            | Fault::IdentityPullNotAvailable { .. }
             | Fault::HostUnsupported { .. }
             | Fault::HostPathRefused { .. } => true,
             Fault::RegistryUnreachable { .. }
@@ -85,6 +90,11 @@ impl Fault {
             | Fault::MountFailed { .. }
             | Fault::VolumeHidesFiles { .. }
             | Fault::SettingMissing { .. }
+            | Fault::SettingRefused { .. }
+            | Fault::DefinitionRefused { .. }
+            | Fault::ComposeNotYetSupported { .. }
+            | Fault::CodeNotYetSupported { .. }
+            | Fault::IdentityPullNotAvailable { .. }
             | Fault::HostUnsupported { .. }
             | Fault::HostPathRefused { .. } => 8,
         }

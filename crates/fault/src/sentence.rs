@@ -115,6 +115,18 @@ impl fmt::Display for Fault {
             Fault::SettingMissing { variable, setting } => {
                 write!(f, "variable {variable:?} takes its value from setting {setting:?}, which does not exist")
             }
+            Fault::SettingRefused { setting, reason } => write!(f, "app setting {setting:?} cannot be used: {reason}"),
+            Fault::DefinitionRefused { field, reason } if field.is_empty() => write!(f, "the site cannot run: {reason}"),
+            Fault::DefinitionRefused { field, reason } => write!(f, "the site cannot run: {field}: {reason}"),
+            Fault::ComposeNotYetSupported { mode } => {
+                write!(f, "the site runs a compose file (linuxFxVersion {mode}|…), which this version of Pillion cannot run yet")
+            }
+            Fault::CodeNotYetSupported { stack } => {
+                write!(f, "the site runs code on the built-in stack {stack:?}, and code-only apps come in a later version")
+            }
+            Fault::IdentityPullNotAvailable { image, identity } => {
+                write!(f, "image {image:?} is to be pulled with {identity}, and managed identities cannot pull images yet")
+            }
             Fault::HostUnsupported { feature, reason, fix: _ } => write!(f, "this host cannot do {feature}: {reason}"),
             Fault::HostPathRefused { path } => {
                 write!(f, "the server's settings do not allow apps to use the host directory {path:?}")
@@ -161,6 +173,11 @@ impl Fault {
             | Fault::UserUnknown { .. }
             | Fault::MountFailed { .. }
             | Fault::SettingMissing { .. }
+            | Fault::SettingRefused { .. }
+            | Fault::DefinitionRefused { .. }
+            | Fault::ComposeNotYetSupported { .. }
+            | Fault::CodeNotYetSupported { .. }
+            | Fault::IdentityPullNotAvailable { .. }
             | Fault::HostUnsupported { .. }
             | Fault::HostPathRefused { .. }
             | Fault::SupervisorLost { .. }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use probe::{Check, HttpCheck, Probe, StatusesError};
 pub use quantity::{Bytes, QuantityError, seconds};
 pub(crate) use scalar::RAW_TEXT;
-pub use value::{EnvValue, Setting, Ulimit};
+pub use value::{EnvValue, InstanceFact, Setting, Ulimit};
 
 use crate::{AppName, ContainerName, VolumeName};
 
@@ -42,6 +42,10 @@ pub struct App {
     /// How long a new revision may take to prove itself ready, in seconds; 230 where absent (App Service's limit).
     #[serde(default = "default_ready_within", deserialize_with = "quantity::whole_seconds")]
     pub ready_within: u64,
+    /// How many of the app's instances, in percent, may be without traffic because their readiness probe fails; 100 where
+    /// absent. Below 100 one instance always keeps its traffic, and where all fail, all keep it (App Service's health check).
+    #[serde(default = "default_unhealthy_limit", skip_serializing_if = "is_all")]
+    pub unhealthy_limit: u32,
     /// Whether root inside is somebody else outside. `optional` also runs on kernels that cannot do it.
     #[serde(default)]
     pub user_namespace: UserNamespace,
@@ -59,6 +63,12 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 fn one() -> u32 {
     1
+}
+fn default_unhealthy_limit() -> u32 {
+    100
+}
+fn is_all(percent: &u32) -> bool {
+    *percent == 100
 }
 fn default_ready_within() -> u64 {
     230

@@ -101,7 +101,7 @@ pub fn changes(old: &App, new: &App) -> AppChanges {
 
 fn whole(old: &App, new: &App, all: &mut AppChanges) {
     // Every field by name, so that a new one cannot be forgotten here.
-    let App { name: _, containers: _, volumes, settings, scale, network, hosts, ready_within, user_namespace } = new;
+    let App { name: _, containers: _, volumes, settings, scale, network, hosts, ready_within, unhealthy_limit, user_namespace } = new;
     if *network != old.network {
         all.new_instance.push(InstanceReason::Network);
     }
@@ -124,8 +124,12 @@ fn whole(old: &App, new: &App, all: &mut AppChanges) {
     }
     all.app.extend(old.volumes.keys().filter(|name| !volumes.contains_key(*name)).map(|name| format!("volumes.{name}")));
     all.app.extend(differing(&old.settings, settings).map(|name| format!("settings.{name}")));
-    let rest =
-        [("scale", *scale != old.scale), ("hosts", *hosts != old.hosts), ("readyWithin", *ready_within != old.ready_within)];
+    let rest = [
+        ("scale", *scale != old.scale),
+        ("hosts", *hosts != old.hosts),
+        ("readyWithin", *ready_within != old.ready_within),
+        ("unhealthyLimit", *unhealthy_limit != old.unhealthy_limit),
+    ];
     all.app.extend(rest.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field.to_owned()));
 }
 

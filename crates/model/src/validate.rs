@@ -54,6 +54,10 @@ fn whole(app: &App, problems: &mut Vec<Problem>) {
         let message = format!("{} is outside 1 to {DAY} seconds", app.ready_within);
         problems.push(Problem::new(Code::InvalidValue, "readyWithin", message));
     }
+    if !(1..=100).contains(&app.unhealthy_limit) {
+        let message = format!("{} is outside 1 to 100 percent", app.unhealthy_limit);
+        problems.push(Problem::new(Code::InvalidValue, "unhealthyLimit", message));
+    }
     let mut hosts: HashMap<String, usize> = HashMap::new();
     for (index, host) in app.hosts.iter().enumerate() {
         let path = format!("hosts[{index}]");

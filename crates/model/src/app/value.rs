@@ -14,7 +14,7 @@ use super::{
 };
 use crate::ContainerName;
 
-/// An environment value; in files text, a number, `true` or `false`, or `{ fromSetting: NAME }`.
+/// An environment value; in files text, a number, `true` or `false`, `{ fromSetting: NAME }` or `{ fromInstance: FACT }`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum EnvValue {
@@ -23,6 +23,21 @@ pub enum EnvValue {
     FromSetting {
         from_setting: String,
     },
+    /// Known only when an instance starts.
+    #[serde(rename_all = "camelCase")]
+    FromInstance {
+        from_instance: InstanceFact,
+    },
+}
+
+/// What an instance knows of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum InstanceFact {
+    /// The instance's id, unique for ever.
+    Id,
+    /// Its place among the app's instances, from 0.
+    Index,
 }
 
 /// A setting; in files text, a number, `true` or `false`, or `{ secret: TEXT }`.
@@ -46,8 +61,9 @@ pub struct Ulimit {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct FromSettingKey {
-    from_setting: String,
+struct FromKeys {
+    from_setting: Option<String>,
+    from_instance: Option<InstanceFact>,
 }
 
 #[derive(Deserialize)]
@@ -65,10 +81,16 @@ struct UlimitKeys {
 
 impl<'de> Deserialize<'de> for EnvValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expecting = "text, a number, true or false, or { fromSetting: NAME }";
-        short_or_long(deserializer, expecting, Self::Literal, |long: FromSettingKey| Self::FromSetting {
-            from_setting: long.from_setting,
-        })
+        let expecting = "text, a number, true or false, { fromSetting: NAME } or { fromInstance: id }";
+        let read = short_or_long(deserializer, expecting, |text| Ok(Self::Literal(text)), |long: FromKeys| {
+            match (long.from_setting, long.from_instance) {
+                (Some(from_setting), None) => Ok(Self::FromSetting { from_setting }),
+                (None, Some(from_instance)) => Ok(Self::FromInstance { from_instance }),
+                (None, None) => Err("missing field `fromSetting`"),
+                (Some(_), Some(_)) => Err("a value comes from a setting or from the instance, not from both"),
+            }
+        })?;
+        read.map_err(D::Error::custom)
     }
 }
 

@@ -98,7 +98,7 @@ fn environment(app: &App, at: &str, container: &Container, problems: &mut Vec<Pr
             EnvValue::Literal(text) if text.contains('\0') => {
                 problems.push(Problem::new(Code::InvalidValue, path, "a variable's value cannot hold a zero byte"));
             }
-            EnvValue::Literal(_) => {}
+            EnvValue::Literal(_) | EnvValue::FromInstance { .. } => {}
             EnvValue::FromSetting { from_setting } => {
                 if app.settings.contains_key(from_setting) {
                     continue;

@@ -81,7 +81,7 @@ fn environment_values_keep_the_text_they_were_written_with() {
     let env = &app.containers["web"].env;
     let text = |name: &str| match &env[name] {
         EnvValue::Literal(text) => text.clone(),
-        EnvValue::FromSetting { .. } => panic!("{name} is a literal"),
+        EnvValue::FromSetting { .. } | EnvValue::FromInstance { .. } => panic!("{name} is a literal"),
     };
     let all: Vec<String> = ["A", "B", "C", "D", "E", "F", "G", "H"].map(text).to_vec();
     assert_eq!(all, ["0080", "1.50", "true", "", "0x1f", "no", "{}", "null"]);

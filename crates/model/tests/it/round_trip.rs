@@ -32,7 +32,7 @@ fn seconds() -> impl Strategy<Value = f64> {
 }
 
 fn env_value() -> impl Strategy<Value = EnvValue> {
-    prop_oneof![text().prop_map(EnvValue::Literal), text().prop_map(|from_setting| EnvValue::FromSetting { from_setting })]
+    prop_oneof![text().prop_map(EnvValue::Literal), text().prop_map(|from_setting| EnvValue::FromSetting { from_setting }), Just(EnvValue::FromInstance { from_instance: InstanceFact::Index })]
 }
 
 fn setting() -> impl Strategy<Value = Setting> {
@@ -102,9 +102,10 @@ prop_compose! {
         network in prop_oneof![Just(Network::Outbound), Just(Network::None)],
         hosts in vec(text(), 0..3),
         ready_within in 0u64..(1 << 52),
+        unhealthy_limit in any::<u32>(),
         user_namespace in prop_oneof![Just(UserNamespace::Required), Just(UserNamespace::Off)],
     ) -> App {
-        App { name, containers, volumes, settings, scale, network, hosts, ready_within, user_namespace }
+        App { name, containers, volumes, settings, scale, network, hosts, ready_within, unhealthy_limit, user_namespace }
     }
 }
 
