@@ -21,10 +21,8 @@ use serde_json::{Map, Value};
 use crate::{ArmError, ConfigName, Resource, ResourceId, ResourceKind, Surroundings, initial};
 use fields::{scalar, tags, take};
 
-pub(crate) use identity::attached;
-pub(crate) use plan::{SIZES, Size};
+pub(crate) use plan::SIZES;
 pub(crate) use settings::CONNECTION_TYPES;
-pub(crate) use web::WEB_FIELDS;
 
 /// How a body is written over what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,9 +142,9 @@ impl Given {
         };
         let mut text = |name: &'static str| match take(&mut body, name) {
             None => Ok(None),
-            Some(value) => scalar(&value)
-                .map(Some)
-                .ok_or_else(|| ArmError::content(format!("The field '{name}' must be text.")).at(name)),
+            Some(value) => {
+                scalar(&value).map(Some).ok_or_else(|| ArmError::content(format!("The field '{name}' must be text.")).at(name))
+            }
         };
         let (location, kind) = (text("location")?, text("kind")?);
         let mut object = |name: &'static str| match take(&mut body, name) {
@@ -193,7 +191,11 @@ impl Write<'_> {
         let now = self.around.now_ms();
         match self.old {
             Some(old) => Resource { changed_ms: now, ..old.clone() },
-            None => Resource { created_ms: now, changed_ms: now, ..initial(self.id).unwrap_or_else(|| Resource::new(self.id.clone(), now)) },
+            None => Resource {
+                created_ms: now,
+                changed_ms: now,
+                ..initial(self.id).unwrap_or_else(|| Resource::new(self.id.clone(), now))
+            },
         }
     }
 

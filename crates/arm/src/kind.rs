@@ -68,7 +68,9 @@ impl ConfigName {
     /// Returns true for documents that are read by POST `…/list` and whose values are secrets.
     pub fn listed(self) -> bool {
         match self {
-            ConfigName::AppSettings | ConfigName::ConnectionStrings | ConfigName::AzureStorageAccounts | ConfigName::Metadata => true,
+            ConfigName::AppSettings | ConfigName::ConnectionStrings | ConfigName::AzureStorageAccounts | ConfigName::Metadata => {
+                true
+            }
             ConfigName::Web | ConfigName::SlotConfigNames | ConfigName::Logs => false,
         }
     }

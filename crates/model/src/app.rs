@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use probe::{Check, HttpCheck, Probe, StatusesError};
 pub use quantity::{Bytes, QuantityError, seconds};
 pub(crate) use scalar::RAW_TEXT;
+pub use scalar::split_words;
 pub use value::{EnvValue, InstanceFact, Setting, Ulimit};
 
 use crate::{AppName, ContainerName, VolumeName};

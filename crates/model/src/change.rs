@@ -101,7 +101,8 @@ pub fn changes(old: &App, new: &App) -> AppChanges {
 
 fn whole(old: &App, new: &App, all: &mut AppChanges) {
     // Every field by name, so that a new one cannot be forgotten here.
-    let App { name: _, containers: _, volumes, settings, scale, network, hosts, ready_within, unhealthy_limit, user_namespace } = new;
+    let App { name: _, containers: _, volumes, settings, scale, network, hosts, ready_within, unhealthy_limit, user_namespace } =
+        new;
     if *network != old.network {
         all.new_instance.push(InstanceReason::Network);
     }

@@ -15,7 +15,15 @@ pub(super) fn accept(mut write: Write<'_>) -> Result<Resource, ArmError> {
     if write.how == How::Put {
         setting.properties = Map::new();
     }
-    let known = ["profiles", "notifications", "enabled", "name", "targetResourceUri", "targetResourceLocation", "predictiveAutoscalePolicy"];
+    let known = [
+        "profiles",
+        "notifications",
+        "enabled",
+        "name",
+        "targetResourceUri",
+        "targetResourceLocation",
+        "predictiveAutoscalePolicy",
+    ];
     overlay(&mut setting.properties, given, &known);
     let fields = Fields::new(&setting.properties, "properties");
     fields.flag("enabled")?;
@@ -38,7 +46,9 @@ pub(super) fn accept(mut write: Write<'_>) -> Result<Resource, ArmError> {
 }
 
 fn check_profile(profile: &Value, at: &str) -> Result<(), ArmError> {
-    let Value::Object(profile) = profile else { return Err(ArmError::bad_request(at, format!("The parameter {at} must be an object."))) };
+    let Value::Object(profile) = profile else {
+        return Err(ArmError::bad_request(at, format!("The parameter {at} must be an object.")));
+    };
     let fields = Fields::new(profile, at);
     fields.required("name")?;
     let Some(capacity) = fields.object("capacity")? else {
@@ -65,7 +75,9 @@ fn check_profile(profile: &Value, at: &str) -> Result<(), ArmError> {
 }
 
 fn check_rule(rule: &Value, at: &str) -> Result<(), ArmError> {
-    let Value::Object(rule) = rule else { return Err(ArmError::bad_request(at, format!("The parameter {at} must be an object."))) };
+    let Value::Object(rule) = rule else {
+        return Err(ArmError::bad_request(at, format!("The parameter {at} must be an object.")));
+    };
     let fields = Fields::new(rule, at);
     let part = |name: &str| {
         fields
@@ -75,10 +87,7 @@ fn check_rule(rule: &Value, at: &str) -> Result<(), ArmError> {
     let (trigger_at, action_at) = (fields.path("metricTrigger"), fields.path("scaleAction"));
     let trigger = Fields::new(part("metricTrigger")?, &trigger_at);
     trigger.required("metricName")?;
-    trigger.word(
-        "operator",
-        &["Equals", "NotEquals", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual"],
-    )?;
+    trigger.word("operator", &["Equals", "NotEquals", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual"])?;
     let action = Fields::new(part("scaleAction")?, &action_at);
     action.word("direction", &["None", "Increase", "Decrease"])?;
     action.word("type", &["ChangeCount", "PercentChangeCount", "ExactCount", "ServiceAllowedNextValue"])?;

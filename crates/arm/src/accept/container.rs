@@ -54,10 +54,7 @@ fn name_ok(name: &str) -> Result<(), ArmError> {
     if bytes.len() <= 63 && fits && edge(bytes.first()) && edge(bytes.last()) {
         return Ok(());
     }
-    Err(ArmError::bad_request(
-        "name",
-        format!("The container name '{name}' has 1 to 63 letters, digits and inner hyphens."),
-    ))
+    Err(ArmError::bad_request("name", format!("The container name '{name}' has 1 to 63 letters, digits and inner hyphens.")))
 }
 
 /// One main, at most nine sidecars.
@@ -68,7 +65,10 @@ fn role(all: &mut Map<String, Value>, siblings: &[Arc<Resource>]) -> Result<bool
         if let Some(other) = siblings.iter().find(is_main) {
             return Err(ArmError::bad_request(
                 "properties.isMain",
-                format!("The site has a main container already: '{}'. Set its isMain to false, or delete it, first.", other.id.name()),
+                format!(
+                    "The site has a main container already: '{}'. Set its isMain to false, or delete it, first.",
+                    other.id.name()
+                ),
             ));
         }
     } else if siblings.iter().filter(|one| !is_main(one)).count() >= 9 {
@@ -87,7 +87,10 @@ fn port(all: &mut Map<String, Value>, siblings: &[Arc<Resource>]) -> Result<(), 
     if let Some(other) = siblings.iter().find(|other| other.text("targetPort") == Some(&text)) {
         return Err(ArmError::bad_request(
             "properties.targetPort",
-            format!("Target port {port} is used by container '{}' already; all containers of a site share one network.", other.id.name()),
+            format!(
+                "Target port {port} is used by container '{}' already; all containers of a site share one network.",
+                other.id.name()
+            ),
         ));
     }
     set(all, "targetPort", text);
@@ -150,14 +153,18 @@ fn login(write: &Write<'_>, all: &mut Map<String, Value>, old: &Map<String, Valu
         }
         "SystemIdentity" => {
             if !identity.is_some_and(|identity| identity.system) {
-                return refuse("authType", "The site has no system-assigned identity: assign one first (az webapp identity assign).");
+                return refuse(
+                    "authType",
+                    "The site has no system-assigned identity: assign one first (az webapp identity assign).",
+                );
             }
         }
         "UserAssigned" => {
             let Some(client) = client else {
                 return refuse("userManagedIdentityClientId", "The authType UserAssigned needs the client id of an identity.");
             };
-            let known = |(id, client_id): &(String, String)| client_id.eq_ignore_ascii_case(&client) || id.eq_ignore_ascii_case(&client);
+            let known =
+                |(id, client_id): &(String, String)| client_id.eq_ignore_ascii_case(&client) || id.eq_ignore_ascii_case(&client);
             if !identity.is_some_and(|identity| identity.users.iter().any(known)) {
                 return refuse(
                     "userManagedIdentityClientId",

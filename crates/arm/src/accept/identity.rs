@@ -99,7 +99,8 @@ fn assign(write: &Write<'_>, given: &Map<String, Value>, assigned: &mut Map<Stri
         let refuse = |message: String| {
             ArmError::new(400, "InvalidIdentityResourceId", message).at(format!("identity.userAssignedIdentities.{text}"))
         };
-        let id: ResourceId = text.parse().map_err(|wrong| refuse(format!("{wrong}; an identity is given by its resource id.")))?;
+        let id: ResourceId =
+            text.parse().map_err(|wrong| refuse(format!("{wrong}; an identity is given by its resource id.")))?;
         if id.kind() != ResourceKind::UserIdentity {
             return Err(refuse(format!("'{text}' is not the id of a user-assigned identity.")));
         }
@@ -116,17 +117,18 @@ fn assign(write: &Write<'_>, given: &Map<String, Value>, assigned: &mut Map<Stri
 }
 
 /// What a site's identity allows: the system's, and ids and client ids of users'.
-pub(crate) struct Attached {
-    pub(crate) system: bool,
+pub(super) struct Attached {
+    pub(super) system: bool,
     /// Resource id and client id.
-    pub(crate) users: Vec<(String, String)>,
+    pub(super) users: Vec<(String, String)>,
 }
 
-pub(crate) fn attached(site: &Resource) -> Attached {
+pub(super) fn attached(site: &Resource) -> Attached {
     let Some(Value::Object(identity)) = &site.identity else { return Attached { system: false, users: Vec::new() } };
     let kind = find(identity, "type").and_then(Value::as_str).unwrap_or_default();
     let users = find(identity, "userAssignedIdentities").and_then(Value::as_object);
-    let users = users.into_iter().flatten().map(|(id, known)| (id.clone(), known["clientId"].as_str().unwrap_or_default().to_owned()));
+    let users =
+        users.into_iter().flatten().map(|(id, known)| (id.clone(), known["clientId"].as_str().unwrap_or_default().to_owned()));
     Attached { system: kind.contains("SystemAssigned"), users: users.collect() }
 }
 

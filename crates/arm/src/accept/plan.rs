@@ -93,7 +93,11 @@ pub(super) fn accept(mut write: Write<'_>) -> Result<Resource, ArmError> {
     for field in READ_ONLY {
         take(&mut given, field);
     }
-    overlay(&mut plan.properties, given, &["perSiteScaling", "elasticScaleEnabled", "zoneRedundant", "maximumElasticWorkerCount"]);
+    overlay(
+        &mut plan.properties,
+        given,
+        &["perSiteScaling", "elasticScaleEnabled", "zoneRedundant", "maximumElasticWorkerCount"],
+    );
     plan.kind = Some("linux".to_owned());
     Ok(plan)
 }

@@ -64,7 +64,10 @@ pub(super) fn checked_settings(given: &Map<String, Value>, at: &str) -> Result<M
         let path = format!("{at}.{name}");
         let reserved = RESERVED.iter().any(|word| word.eq_ignore_ascii_case(name));
         if reserved || name.to_ascii_uppercase().starts_with("APPSETTING_") {
-            return Err(ArmError::bad_request(path, format!("AppSetting with name(s) '{name}' is not allowed: the platform sets it itself.")));
+            return Err(ArmError::bad_request(
+                path,
+                format!("AppSetting with name(s) '{name}' is not allowed: the platform sets it itself."),
+            ));
         }
         name_ok("AppSetting", name, &path)?;
         if value.is_null() {
@@ -86,7 +89,8 @@ fn name_ok(what: &str, name: &str, path: &str) -> Result<(), ArmError> {
 }
 
 fn text(value: &Value, path: &str) -> Result<String, ArmError> {
-    let refuse = |wanted: &str| ArmError::bad_request(path, format!("The parameter {path} has an invalid value: it must be {wanted}."));
+    let refuse =
+        |wanted: &str| ArmError::bad_request(path, format!("The parameter {path} has an invalid value: it must be {wanted}."));
     let text = scalar(value).ok_or_else(|| refuse("text"))?;
     if text.contains('\0') {
         return Err(refuse("text without zero bytes"));
@@ -112,13 +116,19 @@ pub(super) fn checked_strings(given: &Map<String, Value>, at: &str) -> Result<Ma
             Value::Null => continue,
             Value::Object(entry) => entry,
             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                return Err(ArmError::bad_request(path.clone(), format!("The parameter {path} must be an object with value and type.")));
+                return Err(ArmError::bad_request(
+                    path.clone(),
+                    format!("The parameter {path} must be an object with value and type."),
+                ));
             }
         };
         let fields = Fields::new(entry, &path);
         let kinds = CONNECTION_TYPES.map(|(kind, _)| kind);
         let kind = fields.word("type", &kinds)?.ok_or_else(|| {
-            ArmError::bad_request(fields.path("type"), format!("The parameter {path}.type is required: one of {}.", kinds.join(", ")))
+            ArmError::bad_request(
+                fields.path("type"),
+                format!("The parameter {path}.type is required: one of {}.", kinds.join(", ")),
+            )
         })?;
         let value = fields.get("value").map(|value| text(value, &fields.path("value"))).transpose()?.unwrap_or_default();
         strings.insert(name.clone(), json!({ "value": value, "type": kind }));

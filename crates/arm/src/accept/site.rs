@@ -136,7 +136,9 @@ fn name_ok(write: &Write<'_>, slot: bool) -> Result<(), ArmError> {
         return refuse(format!("The {what} name '{name}' has 2 to {most} letters, digits and inner hyphens."));
     }
     if name.contains("--") {
-        return refuse(format!("The {what} name '{name}' has two hyphens in a row; these stand between a site's name and its slot's."));
+        return refuse(format!(
+            "The {what} name '{name}' has two hyphens in a row; these stand between a site's name and its slot's."
+        ));
     }
     if slot {
         if name.eq_ignore_ascii_case("production") {
@@ -172,7 +174,10 @@ fn linux_only(given: &Map<String, Value>) -> Result<(), ArmError> {
     let fields = Fields::new(given, "properties");
     for field in ["isXenon", "hyperV"] {
         if fields.flag(field)? == Some(true) {
-            return Err(ArmError::bad_request(fields.path(field), "Pillion runs Linux containers: leave isXenon and hyperV false."));
+            return Err(ArmError::bad_request(
+                fields.path(field),
+                "Pillion runs Linux containers: leave isXenon and hyperV false.",
+            ));
         }
     }
     if let Some(environment) = fields.text("managedEnvironmentId")?.filter(|id| !id.is_empty()) {

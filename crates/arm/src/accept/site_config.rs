@@ -9,7 +9,11 @@ use super::{
 use crate::{ArmError, ConfigName, Resource, ResourceId, Surroundings, initial};
 
 /// Takes a site's `siteConfig` apart and makes the config documents that it writes.
-pub(super) fn split(site: &ResourceId, mut given: Map<String, Value>, around: &dyn Surroundings) -> Result<Vec<Resource>, ArmError> {
+pub(super) fn split(
+    site: &ResourceId,
+    mut given: Map<String, Value>,
+    around: &dyn Surroundings,
+) -> Result<Vec<Resource>, ArmError> {
     let at = "properties.siteConfig";
     let mut written = documents(site, &mut given, at, around)?;
     given.retain(|_, value| !value.is_null());
@@ -73,11 +77,7 @@ fn begin(id: &ResourceId, around: &dyn Surroundings) -> Resource {
 }
 
 /// Reads a list of `{ name, … }` as a map; a name given twice is refused. A map is taken as it is.
-fn pairs(
-    list: &Value,
-    at: &str,
-    value: impl Fn(Fields<'_>) -> Result<Value, ArmError>,
-) -> Result<Map<String, Value>, ArmError> {
+fn pairs(list: &Value, at: &str, value: impl Fn(Fields<'_>) -> Result<Value, ArmError>) -> Result<Map<String, Value>, ArmError> {
     let entries = match list {
         Value::Array(entries) => entries,
         Value::Object(map) => return Ok(map.clone()),

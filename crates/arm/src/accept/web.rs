@@ -11,7 +11,7 @@ use super::{
 use crate::{ArmError, Resource};
 
 /// The spelling of known fields; templates write them in other cases, too.
-pub(crate) const WEB_FIELDS: [&str; 50] = [
+const WEB_FIELDS: [&str; 50] = [
     "numberOfWorkers",
     "defaultDocuments",
     "netFrameworkVersion",
@@ -125,7 +125,8 @@ pub(super) fn merge(document: &mut Resource, mut given: Map<String, Value>, at: 
         let path = path.trim().to_owned();
         if !path.is_empty() && (!path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control())) {
             let target = fields.path("healthCheckPath");
-            let message = format!("The parameter {target} has an invalid value: '{path}' does not begin with '/', or holds spaces.");
+            let message =
+                format!("The parameter {target} has an invalid value: '{path}' does not begin with '/', or holds spaces.");
             return Err(ArmError::bad_request(target, message));
         }
         read.push(("healthCheckPath", Value::from(path)));
@@ -173,10 +174,15 @@ fn check_experiments(experiments: &Map<String, Value>, at: &str) -> Result<(), A
     let mut sum = 0.0;
     for (index, rule) in fields.list("rampUpRules")?.unwrap_or_default().iter().enumerate() {
         let at = format!("{at}.rampUpRules[{index}]");
-        let Value::Object(rule) = rule else { return Err(ArmError::bad_request(at.clone(), format!("The parameter {at} must be an object."))) };
+        let Value::Object(rule) = rule else {
+            return Err(ArmError::bad_request(at.clone(), format!("The parameter {at} must be an object.")));
+        };
         let rule = Fields::new(rule, &at);
         if rule.text("actionHostName")?.is_none() && rule.text("name")?.is_none() {
-            return Err(ArmError::bad_request(rule.path("actionHostName"), "A routing rule names its slot by actionHostName or name."));
+            return Err(ArmError::bad_request(
+                rule.path("actionHostName"),
+                "A routing rule names its slot by actionHostName or name.",
+            ));
         }
         let share = rule.get("reroutePercentage").map(|value| match value {
             Value::Number(number) => number.as_f64(),

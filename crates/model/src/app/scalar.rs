@@ -47,6 +47,11 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
+/// Splits a line into words as a shell would; none where a quote is not closed.
+pub fn split_words(line: &str) -> Option<Vec<String>> {
+    shlex::split(line)
+}
+
 /// Decodes a command: a list of words, or one line to split.
 pub(super) fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
     Option::<Words>::deserialize(deserializer).map(|words| words.map(|words| words.0))
@@ -70,7 +75,7 @@ impl<'de> Visitor<'de> for WordsVisitor {
         f.write_str("a list of words, or one line of text")
     }
     fn visit_str<E: Error>(self, line: &str) -> Result<Vec<String>, E> {
-        shlex::split(line).ok_or_else(|| E::custom("a quote is not closed; write the command as a list instead"))
+        split_words(line).ok_or_else(|| E::custom("a quote is not closed; write the command as a list instead"))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
         let mut words = Vec::new();

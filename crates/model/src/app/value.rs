@@ -82,14 +82,17 @@ struct UlimitKeys {
 impl<'de> Deserialize<'de> for EnvValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let expecting = "text, a number, true or false, { fromSetting: NAME } or { fromInstance: id }";
-        let read = short_or_long(deserializer, expecting, |text| Ok(Self::Literal(text)), |long: FromKeys| {
-            match (long.from_setting, long.from_instance) {
+        let read = short_or_long(
+            deserializer,
+            expecting,
+            |text| Ok(Self::Literal(text)),
+            |long: FromKeys| match (long.from_setting, long.from_instance) {
                 (Some(from_setting), None) => Ok(Self::FromSetting { from_setting }),
                 (None, Some(from_instance)) => Ok(Self::FromInstance { from_instance }),
                 (None, None) => Err("missing field `fromSetting`"),
                 (Some(_), Some(_)) => Err("a value comes from a setting or from the instance, not from both"),
-            }
-        })?;
+            },
+        )?;
         read.map_err(D::Error::custom)
     }
 }

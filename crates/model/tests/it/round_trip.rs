@@ -32,7 +32,11 @@ fn seconds() -> impl Strategy<Value = f64> {
 }
 
 fn env_value() -> impl Strategy<Value = EnvValue> {
-    prop_oneof![text().prop_map(EnvValue::Literal), text().prop_map(|from_setting| EnvValue::FromSetting { from_setting }), Just(EnvValue::FromInstance { from_instance: InstanceFact::Index })]
+    prop_oneof![
+        text().prop_map(EnvValue::Literal),
+        text().prop_map(|from_setting| EnvValue::FromSetting { from_setting }),
+        Just(EnvValue::FromInstance { from_instance: InstanceFact::Index })
+    ]
 }
 
 fn setting() -> impl Strategy<Value = Setting> {
