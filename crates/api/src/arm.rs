@@ -1,44 +1,52 @@
-//! The resource manager's facade: ARM over HTTP. Every request comes with its proven `Caller` as an extension.
+//! The resource manager over HTTP: every path that ARM's clients ask for, in whatever spelling they ask.
+//!
+//! ```text
+//! request ──path──▶ Call { id, rest } ──dispatch──▶ Azure ──▶ Answer ──headers──▶ response
+//! ```
 
-use axum::{Extension, Json, Router, extract::State, http::StatusCode, routing::get};
-use pillion_azure::Azure;
-use pillion_identity::{Caller, Identity};
-use serde_json::{Value, json};
+mod answer;
+mod call;
+mod catalogue;
+mod deployments;
+mod dispatch;
+mod group;
+mod paging;
+mod provider;
+mod resource;
+mod site;
+mod subscription;
 
-use crate::front::refuse;
+use std::sync::Arc;
 
-#[derive(Clone)]
-struct Behind {
-    #[allow(dead_code)]
-    azure: Azure,
-    identity: Identity,
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use pillion_azure::{Azure, correlated};
+use pillion_identity::Identity;
+
+pub(crate) use answer::Answer;
+pub(crate) use call::Call;
+
+/// What the resource manager's pages need.
+pub(crate) struct Arm {
+    pub(crate) azure: Azure,
+    pub(crate) identity: Identity,
 }
 
-/// Routes of the resource manager.
+/// Builds the router. Its requests carry their caller as an extension; those without are answered 401.
 pub fn router(azure: Azure, identity: Identity) -> Router {
-    Router::new()
-        .route("/subscriptions", get(subscriptions))
-        .route("/tenants", get(tenants))
-        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "NotFound", "there is no such path") })
-        .with_state(Behind { azure, identity })
+    Router::new().fallback(answer).with_state(Arc::new(Arm { azure, identity }))
 }
 
-async fn subscriptions(State(behind): State<Behind>, Extension(caller): Extension<Caller>) -> Json<Value> {
-    let id = behind.identity.subscription();
-    let path = format!("/subscriptions/{id}");
-    let seen = caller.may_see_below(&path).then(|| {
-        json!({
-            "id": path, "subscriptionId": id, "tenantId": behind.identity.tenant(), "displayName": "pillion",
-            "state": "Enabled", "authorizationSource": "RoleBased", "managedByTenants": [],
-            "subscriptionPolicies": { "locationPlacementId": "local", "quotaId": "local", "spendingLimit": "Off" },
-        })
-    });
-    Json(json!({ "value": seen.into_iter().collect::<Vec<_>>(), "nextLink": null }))
-}
-
-async fn tenants(State(behind): State<Behind>) -> Json<Value> {
-    let id = behind.identity.tenant();
-    let tenant =
-        json!({ "id": format!("/tenants/{id}"), "tenantId": id, "displayName": "pillion", "defaultDomain": "pillion.localhost" });
-    Json(json!({ "value": [tenant], "nextLink": null }))
+async fn answer(State(arm): State<Arc<Arm>>, request: Request<Body>) -> Response {
+    let head = answer::Head::of(&request, &arm.azure.settings().endpoint);
+    let without_body = request.method() == axum::http::Method::HEAD;
+    let answered = match Call::read(request).await {
+        Ok(call) => correlated(head.correlation.clone(), dispatch::dispatch(&arm, &call)).await,
+        Err(refused) => Err(refused),
+    };
+    answer::respond(&head, answered, without_body)
 }

@@ -9,6 +9,7 @@ mod failure;
 mod front;
 mod openapi;
 mod route;
+pub mod scm;
 mod server;
 mod service;
 mod tls;

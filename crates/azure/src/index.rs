@@ -84,10 +84,6 @@ impl Index {
         self.public.get(name)
     }
 
-    pub(crate) fn public_names(&self) -> impl Iterator<Item = (&AppName, &ResourceId)> {
-        self.public.iter()
-    }
-
     pub(crate) fn on_plan(&self, plan: &ResourceId) -> Vec<ResourceId> {
         self.on_plan.get(plan.key()).map(|sites| sites.iter().cloned().collect()).unwrap_or_default()
     }

@@ -14,6 +14,7 @@ pub mod deployment;
 mod entry;
 mod index;
 mod inventory;
+mod metrics;
 mod names;
 mod native;
 mod operation;
@@ -29,6 +30,7 @@ mod write;
 
 pub use action::Action;
 pub use entry::Entry;
+pub use metrics::{Traffic, TrafficCount};
 pub use operation::{Operation, OperationId, OperationState, Task};
 pub use pillion_arm::{ArmError, ConfigName, Resource, ResourceId, ResourceKind};
 pub use pillion_identity::{Access, Caller};

@@ -167,7 +167,7 @@ fn container_properties(container: &Container) -> Value {
         .iter()
         .filter_map(|(name, value)| match value {
             EnvValue::FromSetting { from_setting } => Some(json!({ "name": name, "value": from_setting })),
-            EnvValue::Literal(_) => None,
+            EnvValue::Literal(_) | EnvValue::FromInstance { .. } => None,
         })
         .collect();
     let mounts: Vec<Value> = container

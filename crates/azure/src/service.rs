@@ -18,6 +18,7 @@ use crate::{
     OperationId, Settings, Settler,
     around::Around,
     index::Index,
+    metrics::Meter,
     names::public_name,
     operation::Operations,
     settle::{Quiet, Wake},
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) quiet: Mutex<Quiet>,
     pub(crate) wake: mpsc::Sender<Wake>,
     pub(crate) operations: Operations,
+    pub(crate) meter: Meter,
     /// Who keeps something about groups beside their resources.
     gone: OnceLock<GroupGone>,
 }
@@ -98,6 +100,7 @@ impl Azure {
             quiet: Mutex::default(),
             wake,
             operations,
+            meter: Meter::default(),
             gone: OnceLock::new(),
         });
         let azure = Azure { shared };
@@ -131,6 +134,15 @@ impl Azure {
     pub fn public_name_of(&self, site: &ResourceId) -> Result<AppName, ArmError> {
         let known = self.index().get(site).is_some() || self.is_native(site);
         public_name(site).filter(|_| known).ok_or_else(|| ArmError::not_found(site))
+    }
+
+    /// Refuses who may not read `id`, or what is in another subscription.
+    ///
+    /// # Errors
+    /// 403, 404.
+    pub fn known(&self, caller: &Caller, id: &ResourceId) -> Result<(), ArmError> {
+        allow(caller, Access::Read, id)?;
+        self.known_subscription(id)
     }
 
     /// Gives a resource as it is stored, whoever asks; none where it never was written.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     Azure, Written,
-    index::{Index, is_site, plan_of},
+    index::{Index, is_site},
     names::public_name,
     service::{NATIVE_GROUP, allow, refusal},
 };
@@ -202,10 +202,4 @@ fn touched(index: &Index, document: &Resource) -> Vec<ResourceId> {
         | ResourceKind::Deployment
         | ResourceKind::Unknown(_) => Vec::new(),
     }
-}
-
-/// Gives the plan of a site in the index.
-pub(crate) fn plan_of_site(index: &Index, site: &ResourceId) -> Option<Arc<Resource>> {
-    let site = index.get(site)?;
-    index.get(&plan_of(&site.resource)?).map(|plan| plan.resource.clone())
 }

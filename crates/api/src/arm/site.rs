@@ -1,0 +1,191 @@
+//! Sites and slots beyond what every resource takes: actions, credentials, instances, status, metrics.
+
+use axum::http::Method;
+use pillion_arm::{ArmError, ResourceId, ResourceKind};
+use pillion_azure::Action;
+use serde_json::{Value, json};
+
+use super::{Answer, Arm, Call, answer::page, paging::paged, resource};
+
+pub(crate) async fn answer(arm: &Arm, call: &Call, id: &ResourceId) -> Result<Answer, ArmError> {
+    let azure = &arm.azure;
+    let caller = &call.caller;
+    match (&call.method, call.rest().as_slice()) {
+        (_, []) => resource::itself(arm, call, id).await,
+        (&Method::POST, [word]) if Action::parse(word).is_some() => {
+            let Some(action) = Action::parse(word) else { return Err(call.no_such_path()) };
+            azure.action(caller, id, action).await?;
+            Ok(Answer::empty(200))
+        }
+        (&Method::POST, ["publishxml"]) => azure.publish_profile(caller, &arm.identity, id).map(Answer::xml),
+        (&Method::POST, ["publishingcredentials", "list"]) => {
+            azure.publishing_credentials(caller, &arm.identity, id).map(Answer::ok)
+        }
+        (&Method::GET, ["sitecontainers"]) => paged(call, azure.list(caller, id, &ResourceKind::SiteContainer).await?),
+        (&Method::GET, ["slots"]) => paged(call, azure.list(caller, id, &ResourceKind::Slot).await?),
+        (&Method::GET, ["basicpublishingcredentialspolicies"]) => {
+            let mut policies = Vec::new();
+            for name in ["ftp", "scm"] {
+                policies.push(azure.get(caller, &id.child("basicPublishingCredentialsPolicies", name)).await?.0);
+            }
+            Ok(page(policies, None))
+        }
+        (&Method::GET, ["config"]) => {
+            let web = azure.get(caller, &id.config(pillion_arm::ConfigName::Web)).await?;
+            Ok(page(vec![web.0], None))
+        }
+        (&Method::GET, ["instances"]) => Ok(page(azure.instances(caller, id).await?, None)),
+        (&Method::GET, ["sitestatus"]) => {
+            let all = azure.site_status(caller, id).await?;
+            Ok(Answer::ok(document(id, "siteStatus", Value::Array(all))))
+        }
+        (
+            &Method::GET,
+            [
+                "deployments" | "processes" | "webjobs" | "triggeredwebjobs" | "continuouswebjobs" | "backups"
+                | "publicCertificates",
+            ],
+        ) => {
+            azure.status_of(caller, id).await?;
+            Ok(page(Vec::new(), None))
+        }
+        (&Method::GET, ["hostnamebindings"]) => {
+            let (body, _) = azure.get(caller, id).await?;
+            let name = body["properties"]["defaultHostName"].as_str().unwrap_or_default().to_owned();
+            let binding = json!({
+                "id": format!("{id}/hostNameBindings/{name}"), "name": format!("{}/{name}", id.full_name()),
+                "type": format!("{}/hostNameBindings", id.type_name()),
+                "properties": { "siteName": id.full_name(), "hostNameType": "Verified", "sslState": null, "thumbprint": null },
+            });
+            Ok(page(vec![binding], None))
+        }
+        (&Method::GET, ["providers", "microsoft.insights", "metrics"]) => {
+            let asked = |name: &str| call.parameter(name).unwrap_or_default();
+            azure
+                .metrics(caller, id, asked("metricnames"), asked("timespan"), asked("interval"), asked("aggregation"))
+                .await
+                .map(Answer::ok)
+        }
+        (&Method::GET, ["providers", "microsoft.insights", "metricdefinitions"]) => {
+            azure.metric_definitions(caller, id).map(|all| page(all, None))
+        }
+        (&Method::POST, ["containerlogs"]) => {
+            azure.status_of(caller, id).await?;
+            Ok(Answer::empty(204))
+        }
+        (
+            _,
+            [
+                "start"
+                | "stop"
+                | "restart"
+                | "publishxml"
+                | "sitecontainers"
+                | "slots"
+                | "basicpublishingcredentialspolicies"
+                | "config"
+                | "instances"
+                | "sitestatus"
+                | "deployments"
+                | "hostnamebindings",
+            ],
+        ) => Err(call.method_not_allowed()),
+        (_, _) => Err(call.no_such_path()),
+    }
+}
+
+/// What lies below a site and is no resource that is stored.
+pub(crate) async fn beside(arm: &Arm, call: &Call, id: &ResourceId, kind: &str) -> Result<Answer, ArmError> {
+    let azure = &arm.azure;
+    let caller = &call.caller;
+    let Some(site) = id.site_or_slot() else { return other(arm, call, id, kind).await };
+    let below = kind.trim_start_matches("microsoft.web/sites/").trim_start_matches("slots/");
+    match (&call.method, below, call.rest().as_slice()) {
+        (&Method::POST, "config", ["list"]) if id.name().eq_ignore_ascii_case("publishingcredentials") => {
+            azure.publishing_credentials(caller, &arm.identity, &site).map(Answer::ok)
+        }
+        (&Method::POST, "config", ["list"]) if id.name().eq_ignore_ascii_case("backup") => Err(ArmError::not_found(id)),
+        (&Method::GET, "instances", []) => {
+            let found = azure.instances(caller, &site).await?.into_iter().find(|one| one["name"].as_str() == Some(id.name()));
+            found.map(Answer::ok).ok_or_else(|| ArmError::not_found(id))
+        }
+        (&Method::GET, "instances", ["deployments"]) => {
+            azure.status_of(caller, &site).await?;
+            Ok(page(Vec::new(), None))
+        }
+        (&Method::GET, "sitestatus", []) => {
+            let found =
+                azure.site_status(caller, &site).await?.into_iter().find(|one| one["instanceId"].as_str() == Some(id.name()));
+            found.map(|one| Answer::ok(document(&site, "siteStatus", one))).ok_or_else(|| ArmError::not_found(id))
+        }
+        (&Method::GET, "deploymentstatus", []) => azure.deployment_status(caller, &site, id.name()).await.map(Answer::ok),
+        (&Method::GET, "sourcecontrols", []) => {
+            azure.status_of(caller, &site).await?;
+            Ok(Answer::ok(json!({
+                "id": id.to_string(), "name": site.full_name(), "type": id.type_name(),
+                "properties": { "repoUrl": null, "branch": null, "isManualIntegration": false, "isGitHubAction": false,
+                    "deploymentRollbackEnabled": false, "isMercurial": false, "provisioningState": "Succeeded" },
+            })))
+        }
+        (&Method::PUT, "extensions" | "instances/extensions", []) => {
+            if !caller.may(pillion_identity::Access::Write, site.key()) {
+                return Err(ArmError::new(403, "AuthorizationFailed", "The client may not deploy to this site."));
+            }
+            azure.status_of(caller, &site).await?;
+            let message = "Deployments of code are not there yet: run the code as a container image.";
+            Err(ArmError::new(501, "NotImplemented", message))
+        }
+        (&Method::GET, "deployments" | "hostnamebindings" | "privateaccess" | "virtualnetworkconnections" | "backups", []) => {
+            azure.status_of(caller, &site).await?;
+            Err(ArmError::not_found(id))
+        }
+        (_, _, _) => {
+            // Whether there is such a site is not for everybody to know.
+            azure.status_of(caller, &site).await?;
+            Err(call.no_such_path())
+        }
+    }
+}
+
+/// What belongs to no site.
+async fn other(arm: &Arm, call: &Call, id: &ResourceId, kind: &str) -> Result<Answer, ArmError> {
+    match (&call.method, kind, call.rest().as_slice()) {
+        (&Method::GET, "microsoft.insights/eventtypes", ["values"]) => {
+            let (scope, since) = asked_for(arm, call.parameter("$filter").unwrap_or_default())?;
+            paged(call, arm.azure.activity(&call.caller, &scope, since).await?)
+        }
+        (_, _, _) => {
+            arm.azure.known(&call.caller, id)?;
+            Err(call.no_such_path())
+        }
+    }
+}
+
+/// Reads the activity log's filter: since when, and about which group or resource.
+fn asked_for(arm: &Arm, filter: &str) -> Result<(ResourceId, u64), ArmError> {
+    let subscription = &arm.azure.settings().subscription;
+    let mut scope = ResourceId::subscription(subscription);
+    let mut since = 0;
+    for condition in filter.split(" and ") {
+        let mut words = condition.split_whitespace();
+        let (Some(field), Some(operator), Some(value)) = (words.next(), words.next(), words.next()) else { continue };
+        let value = value.trim_matches('\'');
+        match (field.to_ascii_lowercase().as_str(), operator) {
+            ("eventtimestamp", "ge") => {
+                since = value.parse::<jiff::Timestamp>().map_or(0, |at| at.as_millisecond().max(0) as u64);
+            }
+            ("resourcegroupname", "eq") => scope = ResourceId::group(subscription, value),
+            ("resourceuri" | "resourceid", "eq") => {
+                scope = value
+                    .parse()
+                    .map_err(|wrong: pillion_arm::IdError| ArmError::new(400, "InvalidFilterInQueryString", wrong.to_string()))?;
+            }
+            _ => {}
+        }
+    }
+    Ok((scope, since))
+}
+
+fn document(site: &ResourceId, name: &str, properties: Value) -> Value {
+    json!({ "id": format!("{site}/{name}"), "name": name, "type": format!("{}/{name}", site.type_name()), "properties": properties })
+}

@@ -1,0 +1,391 @@
+//! Metrics from what is measured: counters of the gateway and of control groups, one point a minute, kept for hours.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pillion_arm::{ArmError, ResourceId, ResourceKind};
+use pillion_identity::{Access, Caller};
+use pillion_model::AppName;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::{
+    Azure,
+    names::public_name,
+    service::{allow, wall_ms},
+};
+
+const EVERY: Duration = Duration::from_secs(20);
+const MINUTE_MS: u64 = 60_000;
+/// Points kept of an app: six hours.
+const KEPT: usize = 360;
+/// Points in one answer and one series.
+const MOST: u64 = 1_440;
+
+/// What the gateway has counted of one app since it began; a restart begins at nought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrafficCount {
+    pub app: String,
+    pub requests: u64,
+    /// 2xx, 3xx, 4xx, 5xx.
+    pub by_class: [u64; 4],
+    pub response_usec: u64,
+}
+
+/// Whoever counts requests.
+#[async_trait]
+pub trait Traffic: Send + Sync + 'static {
+    async fn counts(&self) -> Vec<TrafficCount>;
+}
+
+/// What is known of one minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Point {
+    minute: u64,
+    samples: u32,
+    cpu_seconds: f64,
+    /// Sum over the samples.
+    memory_bytes: f64,
+    requests: f64,
+    by_class: [f64; 4],
+    response_seconds: f64,
+}
+
+#[derive(Default)]
+struct Series {
+    points: VecDeque<Point>,
+    traffic: TrafficCount,
+    /// CPU time of each container by instance and name.
+    cpu_usec: BTreeMap<String, u64>,
+}
+
+/// All series.
+#[derive(Default)]
+pub(crate) struct Meter {
+    all: Mutex<BTreeMap<AppName, Series>>,
+}
+
+impl Meter {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AppName, Series>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Azure {
+    /// Measures until told to stop.
+    pub async fn measure(self, traffic: Arc<dyn Traffic>, mut stop: watch::Receiver<bool>) {
+        let mut pace = tokio::time::interval(EVERY);
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            // Both only wait.
+            tokio::select! {
+                _ = stop.wait_for(|&stop| stop) => return,
+                _ = pace.tick() => {}
+            }
+            self.sample(traffic.counts().await, wall_ms()).await;
+        }
+    }
+
+    async fn sample(&self, counts: Vec<TrafficCount>, now_ms: u64) {
+        let counts: BTreeMap<String, TrafficCount> = counts.into_iter().map(|count| (count.app.clone(), count)).collect();
+        let apps: Vec<AppName> = self.shared.control.routes().borrow().apps.iter().map(|route| route.app.clone()).collect();
+        let mut used = BTreeMap::new();
+        for name in &apps {
+            let Ok(app) = self.shared.control.resolve(name).await else { continue };
+            self.shared.control.refresh(&app).await;
+            let Ok(status) = self.shared.control.status(&app).await else { continue };
+            let containers = status.instances.iter().flat_map(|one| {
+                one.status
+                    .containers
+                    .iter()
+                    .map(move |container| (format!("{}/{}", one.status.id, container.name), container.clone()))
+            });
+            used.insert(name.clone(), containers.collect::<Vec<_>>());
+        }
+        let mut all = self.shared.meter.lock();
+        all.retain(|name, _| used.contains_key(name));
+        for (name, containers) in used {
+            let series = all.entry(name.clone()).or_default();
+            let minute = now_ms / MINUTE_MS;
+            if series.points.back().is_none_or(|last| last.minute < minute) {
+                series.points.push_back(Point { minute, ..Point::default() });
+                if series.points.len() > KEPT {
+                    series.points.pop_front();
+                }
+            }
+            let before = std::mem::take(&mut series.cpu_usec);
+            let Some(point) = series.points.back_mut() else { continue };
+            point.samples += 1;
+            for (key, container) in containers {
+                point.memory_bytes += container.memory_bytes.unwrap_or(0) as f64;
+                if let Some(cpu) = container.cpu_usec {
+                    // A container that is new has used what it has since it began.
+                    point.cpu_seconds += since(cpu, before.get(&key).copied().unwrap_or(0)) / 1e6;
+                    series.cpu_usec.insert(key, cpu);
+                }
+            }
+            if let Some(count) = counts.get(name.as_str()) {
+                let old = &series.traffic;
+                point.requests += since(count.requests, old.requests);
+                for (class, sum) in point.by_class.iter_mut().enumerate() {
+                    *sum += since(count.by_class[class], old.by_class[class]);
+                }
+                point.response_seconds += since(count.response_usec, old.response_usec) / 1e6;
+                series.traffic = count.clone();
+            }
+        }
+    }
+
+    /// Gives metrics of a site or a plan over a time span.
+    ///
+    /// # Errors
+    /// 400 (an unknown metric or time), 403, 404.
+    pub async fn metrics(
+        &self,
+        caller: &Caller,
+        id: &ResourceId,
+        names: &str,
+        timespan: &str,
+        interval: &str,
+        aggregation: &str,
+    ) -> Result<Value, ArmError> {
+        let definitions = self.measured(caller, id)?;
+        let now = wall_ms();
+        let (from, to) = span(timespan, now)?;
+        let step = minutes(interval)?;
+        let apps: Vec<AppName> = match id.kind() {
+            ResourceKind::Plan => self.index().on_plan(id).iter().filter_map(public_name).collect(),
+            _ => public_name(id).into_iter().collect(),
+        };
+        let wanted: Vec<&Metric> = match names.trim() {
+            "" => definitions.iter().collect(),
+            names => names
+                .split(',')
+                .map(|name| {
+                    let name = name.trim();
+                    definitions.iter().find(|metric| metric.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+                        let known: Vec<&str> = definitions.iter().map(|metric| metric.name).collect();
+                        let message =
+                            format!("Failed to find metric configuration for metric: {name}. Valid metrics: {}", known.join(","));
+                        ArmError::new(400, "BadRequest", message)
+                    })
+                })
+                .collect::<Result<_, _>>()?,
+        };
+        let all = self.shared.meter.lock();
+        let mut value = Vec::new();
+        for metric in wanted {
+            let word = aggregation.split(',').map(str::trim).find(|word| !word.is_empty()).unwrap_or(metric.aggregation);
+            let mut data = Vec::new();
+            let mut at = from / MINUTE_MS / step * step;
+            while at * MINUTE_MS < to && (data.len() as u64) < MOST {
+                let points: Vec<&Point> = apps
+                    .iter()
+                    .filter_map(|app| all.get(app))
+                    .flat_map(|series| series.points.iter().filter(|point| (at..at + step).contains(&point.minute)))
+                    .collect();
+                data.push(datum(metric, word, at, &points));
+                at += step;
+            }
+            value.push(json!({
+                "id": format!("{id}/providers/Microsoft.Insights/metrics/{}", metric.name),
+                "type": "Microsoft.Insights/metrics",
+                "name": { "value": metric.name, "localizedValue": metric.shown },
+                "displayDescription": metric.shown,
+                "unit": metric.unit,
+                "timeseries": [{ "metadatavalues": [], "data": data }],
+                "errorCode": "Success",
+            }));
+        }
+        Ok(json!({
+            "cost": 0,
+            "timespan": format!("{}/{}", moment(from), moment(to)),
+            "interval": format!("PT{step}M"),
+            "value": value,
+            "namespace": id.type_name(),
+            "resourceregion": crate::settings::LOCATION,
+        }))
+    }
+
+    /// Says which metrics there are.
+    ///
+    /// # Errors
+    /// 403, 404.
+    pub fn metric_definitions(&self, caller: &Caller, id: &ResourceId) -> Result<Vec<Value>, ArmError> {
+        let definitions = self.measured(caller, id)?;
+        Ok(definitions
+            .iter()
+            .map(|metric| {
+                json!({
+                    "id": format!("{id}/providers/microsoft.insights/metricdefinitions/{}", metric.name),
+                    "resourceId": id.to_string(),
+                    "namespace": id.type_name(),
+                    "category": id.type_name(),
+                    "name": { "value": metric.name, "localizedValue": metric.shown },
+                    "displayDescription": metric.shown,
+                    "isDimensionRequired": false,
+                    "unit": metric.unit,
+                    "primaryAggregationType": metric.aggregation,
+                    "supportedAggregationTypes": ["None", "Average", "Minimum", "Maximum", "Total", "Count"],
+                    "metricAvailabilities": [{ "timeGrain": "PT1M", "retention": "PT6H" }],
+                    "dimensions": [],
+                })
+            })
+            .collect())
+    }
+
+    fn measured(&self, caller: &Caller, id: &ResourceId) -> Result<&'static [Metric], ArmError> {
+        allow(caller, Access::Read, id)?;
+        self.known_subscription(id)?;
+        match id.kind() {
+            ResourceKind::Plan if self.peek(id).is_some() => Ok(&METRICS),
+            ResourceKind::Site | ResourceKind::Slot if self.public_name_of(id).is_ok() => Ok(&METRICS),
+            _ => Err(self.absent(id)),
+        }
+    }
+}
+
+struct Metric {
+    name: &'static str,
+    shown: &'static str,
+    unit: &'static str,
+    aggregation: &'static str,
+    what: What,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    Cpu,
+    Memory,
+    Requests,
+    Class(usize),
+    ResponseTime,
+}
+
+const METRICS: [Metric; 9] = [
+    Metric { name: "CpuTime", shown: "CPU Time", unit: "Seconds", aggregation: "Total", what: What::Cpu },
+    Metric { name: "MemoryWorkingSet", shown: "Memory working set", unit: "Bytes", aggregation: "Average", what: What::Memory },
+    Metric {
+        name: "AverageMemoryWorkingSet",
+        shown: "Average memory working set",
+        unit: "Bytes",
+        aggregation: "Average",
+        what: What::Memory,
+    },
+    Metric { name: "Requests", shown: "Requests", unit: "Count", aggregation: "Total", what: What::Requests },
+    Metric { name: "Http2xx", shown: "Http 2xx", unit: "Count", aggregation: "Total", what: What::Class(0) },
+    Metric { name: "Http3xx", shown: "Http 3xx", unit: "Count", aggregation: "Total", what: What::Class(1) },
+    Metric { name: "Http4xx", shown: "Http 4xx", unit: "Count", aggregation: "Total", what: What::Class(2) },
+    Metric { name: "Http5xx", shown: "Http Server Errors", unit: "Count", aggregation: "Total", what: What::Class(3) },
+    Metric {
+        name: "HttpResponseTime",
+        shown: "Response Time",
+        unit: "Seconds",
+        aggregation: "Average",
+        what: What::ResponseTime,
+    },
+];
+
+fn datum(metric: &Metric, aggregation: &str, minute: u64, points: &[&Point]) -> Value {
+    let stamp = moment(minute * MINUTE_MS);
+    if points.is_empty() {
+        return json!({ "timeStamp": stamp });
+    }
+    let sum = |of: fn(&Point) -> f64| points.iter().map(|point| of(point)).sum::<f64>();
+    let requests = sum(|point| point.requests);
+    let each = |point: &&Point| match metric.what {
+        What::Cpu => point.cpu_seconds,
+        What::Memory => point.memory_bytes / f64::from(point.samples.max(1)),
+        What::Requests => point.requests,
+        What::Class(class) => point.by_class[class],
+        What::ResponseTime if point.requests > 0.0 => point.response_seconds / point.requests,
+        What::ResponseTime => 0.0,
+    };
+    let values: Vec<f64> = points.iter().map(each).collect();
+    let total: f64 = values.iter().sum();
+    let (field, number) = match aggregation.to_ascii_lowercase().as_str() {
+        "total" => ("total", total),
+        "minimum" => ("minimum", values.iter().copied().fold(f64::INFINITY, f64::min)),
+        "maximum" => ("maximum", values.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
+        "count" => ("count", if requests > 0.0 { requests } else { values.len() as f64 }),
+        _ => (
+            "average",
+            match metric.what {
+                What::ResponseTime if requests > 0.0 => sum(|point| point.response_seconds) / requests,
+                What::Cpu | What::Memory | What::Requests | What::Class(_) | What::ResponseTime => total / values.len() as f64,
+            },
+        ),
+    };
+    json!({ "timeStamp": stamp, field: number })
+}
+
+/// A counter that fell began anew.
+fn since(now: u64, before: u64) -> f64 {
+    (if now >= before { now - before } else { now }) as f64
+}
+
+fn span(text: &str, now_ms: u64) -> Result<(u64, u64), ArmError> {
+    if text.trim().is_empty() {
+        return Ok((now_ms.saturating_sub(60 * MINUTE_MS), now_ms));
+    }
+    let refused =
+        || ArmError::new(400, "BadRequest", format!("The time span '{text}' is not START/END or a duration such as PT1H."));
+    if let Some(duration) = text.trim().strip_prefix('P') {
+        let span: jiff::SignedDuration = format!("P{duration}").parse().map_err(|_| refused())?;
+        return Ok((now_ms.saturating_sub(span.as_millis().max(0) as u64), now_ms));
+    }
+    let (from, to) = text.split_once('/').ok_or_else(refused)?;
+    let at = |text: &str| -> Result<u64, ArmError> {
+        let plain = text.trim();
+        let stamp = plain.parse::<jiff::Timestamp>().or_else(|_| format!("{plain}Z").parse::<jiff::Timestamp>());
+        stamp.map(|at| at.as_millisecond().max(0) as u64).map_err(|_| refused())
+    };
+    let (from, to) = (at(from)?, at(to)?);
+    if from > to { Err(refused()) } else { Ok((from, to)) }
+}
+
+fn minutes(interval: &str) -> Result<u64, ArmError> {
+    if interval.trim().is_empty() {
+        return Ok(1);
+    }
+    let parsed: Result<jiff::SignedDuration, _> = interval.trim().to_ascii_uppercase().parse();
+    match parsed {
+        Ok(span) if span.as_secs() >= 60 => Ok((span.as_secs() / 60) as u64),
+        Ok(_) => Ok(1),
+        Err(_) if interval.eq_ignore_ascii_case("P1D") => Ok(1_440),
+        Err(_) => Err(ArmError::new(400, "BadRequest", format!("The interval '{interval}' is not a duration such as PT1M."))),
+    }
+}
+
+fn moment(ms: u64) -> String {
+    jiff::Timestamp::from_millisecond(ms as i64).map(|at| at.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_read_as_az_writes_it() {
+        assert_eq!(span("1970-01-01T00:01:00Z/1970-01-01T00:02:00Z", 9).unwrap(), (60_000, 120_000));
+        assert_eq!(span("1970-01-01T00:01:00/1970-01-01T00:02:00", 9).unwrap(), (60_000, 120_000));
+        assert_eq!(span("PT1M", 70_000).unwrap(), (10_000, 70_000));
+        for wrong in ["yesterday", "1970-01-01T00:02:00Z/1970-01-01T00:01:00Z", "P", "/"] {
+            assert!(span(wrong, 9).is_err(), "{wrong}");
+        }
+        assert_eq!((minutes("PT5M").unwrap(), minutes("").unwrap(), minutes("PT1H").unwrap()), (5, 1, 60));
+    }
+
+    #[test]
+    fn the_mean_response_time_weighs_requests() {
+        let busy = Point { samples: 1, requests: 9.0, response_seconds: 0.9, ..Point::default() };
+        let slow = Point { samples: 1, requests: 1.0, response_seconds: 1.1, ..Point::default() };
+        let metric = METRICS.iter().find(|metric| metric.name == "HttpResponseTime").unwrap();
+        assert_eq!(datum(metric, "Average", 1, &[&busy, &slow])["average"], 0.2);
+        assert_eq!(since(3, 10), 3.0);
+    }
+}
