@@ -88,6 +88,17 @@ impl Budget {
         }
     }
 
+    /// Takes so many steps at once.
+    pub(crate) fn steps(&mut self, steps: u64) -> Result<()> {
+        self.steps = self.steps.checked_sub(steps).ok_or_else(|| Limit::Steps.error())?;
+        Ok(())
+    }
+
+    /// Returns the bytes that may still be produced.
+    pub(crate) fn produced_left(&self) -> usize {
+        usize::try_from(self.produced).unwrap_or(usize::MAX)
+    }
+
     /// Takes the bytes of a value that is about to be made.
     pub(crate) fn produce(&mut self, bytes: usize) -> Result<()> {
         self.produced = self.produced.checked_sub(bytes as u64).ok_or_else(|| Limit::Produced.error())?;
@@ -100,12 +111,15 @@ impl Budget {
     }
 }
 
+/// What any value takes in memory.
+const VALUE: usize = 64;
+
 /// About how many bytes a value takes.
 pub(crate) fn size(value: &Value) -> usize {
     match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 16,
-        Value::String(text) => 16 + text.len(),
-        Value::Array(items) => 16 + items.iter().map(size).sum::<usize>(),
-        Value::Object(members) => 16 + members.iter().map(|(key, value)| 16 + key.len() + size(value)).sum::<usize>(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => VALUE,
+        Value::String(text) => VALUE + text.len(),
+        Value::Array(items) => VALUE + items.iter().map(size).sum::<usize>(),
+        Value::Object(members) => VALUE + members.iter().map(|(key, value)| VALUE + key.len() + size(value)).sum::<usize>(),
     }
 }

@@ -35,18 +35,24 @@
 mod budget;
 mod diff;
 mod error;
+mod evaluate;
+mod expression;
+mod function;
 mod parameters;
 mod path;
 mod plan;
 mod reader;
 mod references;
+mod schema;
+mod scope;
 mod secure;
 mod surroundings;
 mod template;
 
 pub use budget::{Budget, Limit, MAX_DEPTH, MAX_PRODUCED, MAX_RESOURCES, MAX_STEPS, MAX_TEXT};
-pub use diff::{ChangeKind, Delta, diff};
+pub use diff::{ChangeKind, Delta, diff, diff_where};
 pub use error::{Cause, Code, Error, ExpressionPlace, Position};
+pub use function::function_names;
 pub use parameters::{Parameters, Resolved};
 pub use path::{Path, Segment};
 pub use plan::{Kind, Link, Nested, NestedSource, Output, Outputs, Plan, Planned, Target};

@@ -65,6 +65,14 @@ impl Parameters {
         self.0.insert(name.to_lowercase(), Given { name: name.to_owned(), value, secure });
     }
 
+    /// Marks the parameters whose values something secure went into.
+    pub(crate) fn marked(mut self, is_secure: impl Fn(&str) -> bool) -> Self {
+        for given in self.0.values_mut() {
+            given.secure |= is_secure(&given.name);
+        }
+        self
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Given> {
         self.0.get(&name.to_lowercase())
     }

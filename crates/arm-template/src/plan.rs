@@ -1,18 +1,23 @@
 //! What a template comes to with its parameters: resources, their order, and bodies to be evaluated when their time comes.
 
-use std::fmt;
+mod body;
+mod dependency;
+mod directory;
+mod expand;
+mod nested;
+mod order;
+mod output;
 
-use serde_json::{Map, Value, json};
+use std::{fmt, sync::Arc};
 
 use crate::{
-    budget::Budget,
-    error::{Error, Result},
-    parameters::{Parameters, Resolved},
-    path::Path,
-    references::References,
+    budget::Budget, error::Result, evaluate::Loop, parameters::Resolved, path::Path, references::References, scope::Scope,
     secure::Body,
-    template::Template,
 };
+pub(crate) use directory::Directory;
+pub(crate) use expand::expand;
+pub use nested::{Link, Nested, NestedSource, Target};
+pub use output::{Output, Outputs};
 
 /// What a planned resource is to the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,32 +57,41 @@ pub struct Planned {
 /// What a template comes to.
 #[derive(Clone)]
 pub struct Plan {
+    core: Arc<Core>,
+}
+
+struct Core {
+    scope: Scope,
     resources: Vec<Planned>,
+    /// The loops that each resource is in.
+    loops: Vec<Vec<Loop>>,
+    directory: Directory,
     parameters: Vec<Resolved>,
 }
 
 impl Plan {
     /// Returns the resources in the template's order, inactive and existing ones included.
     pub fn resources(&self) -> &[Planned] {
-        &self.resources
+        &self.core.resources
     }
 
     /// Returns the resource with this id, compared without case.
     pub fn resource(&self, id: &str) -> Option<&Planned> {
-        self.resources.iter().find(|resource| resource.id.eq_ignore_ascii_case(id))
+        self.core.directory.index_of_id(id).and_then(|index| self.core.resources.get(index))
     }
 
     /// Returns the parameters after defaults and checks.
     pub fn parameters(&self) -> &[Resolved] {
-        &self.parameters
+        &self.core.parameters
     }
 
     /// Evaluates a resource's body. Those in `depends_on` must be deployed.
     ///
     /// # Errors
     /// An expression fails, or `references` lacks what it asks for.
-    pub fn evaluate(&self, _resource: &Planned, _references: &dyn References, _budget: &mut Budget) -> Result<Body> {
-        Err(Error::template("not yet"))
+    pub fn evaluate(&self, resource: &Planned, references: &dyn References, budget: &mut Budget) -> Result<Body> {
+        body::evaluate(&self.core, resource, references, budget, body::Strictness::Whole)
+            .map_err(|error| self.placed(error, resource))
     }
 
     /// Evaluates a resource's body as far as it can be known before anything is deployed: for what-if and validation. Expressions that
@@ -85,116 +99,37 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Plan::evaluate`], except for what is not deployed yet.
-    pub fn preview(&self, _resource: &Planned, _references: &dyn References, _budget: &mut Budget) -> Result<Body> {
-        Err(Error::template("not yet"))
+    pub fn preview(&self, resource: &Planned, references: &dyn References, budget: &mut Budget) -> Result<Body> {
+        body::evaluate(&self.core, resource, references, budget, body::Strictness::Known)
+            .map_err(|error| self.placed(error, resource))
     }
 
     /// Evaluates what a nested deployment deploys, and where.
     ///
     /// # Errors
     /// As [`Plan::evaluate`]; also if the resource is no deployment or has neither a template nor a link.
-    pub fn nested(&self, _resource: &Planned, _references: &dyn References, _budget: &mut Budget) -> Result<Nested> {
-        Err(Error::template("not yet"))
+    pub fn nested(&self, resource: &Planned, references: &dyn References, budget: &mut Budget) -> Result<Nested> {
+        nested::nested(&self.core, resource, references, budget).map_err(|error| self.placed(error, resource))
     }
 
     /// Evaluates the outputs, when everything is deployed.
     ///
     /// # Errors
     /// As [`Plan::evaluate`]; also if a value is not of its output's type.
-    pub fn outputs(&self, _references: &dyn References, _budget: &mut Budget) -> Result<Outputs> {
-        Err(Error::template("not yet"))
+    pub fn outputs(&self, references: &dyn References, budget: &mut Budget) -> Result<Outputs> {
+        output::outputs(&self.core, references, budget).map_err(|error| self.core.scope.source.place(error))
+    }
+
+    fn placed(&self, error: crate::Error, resource: &Planned) -> crate::Error {
+        self.core.scope.source.place(error.at(&resource.place))
     }
 }
 
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plan").field("resources", &self.resources).field("parameters", &self.parameters).finish_non_exhaustive()
-    }
-}
-
-/// A nested deployment, ready to be expanded with surroundings of its own.
-#[derive(Debug, Clone)]
-pub struct Nested {
-    pub name: String,
-    pub location: Option<String>,
-    /// `Incremental` or `Complete`.
-    pub mode: String,
-    pub target: Target,
-    pub source: NestedSource,
-    pub parameters: Parameters,
-    /// A parameter file to be fetched; its values come before none of `parameters`.
-    pub parameters_link: Option<Link>,
-}
-
-/// Where a nested deployment goes: what is `None` is the same as the parent's.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Target {
-    pub subscription: Option<String>,
-    pub resource_group: Option<String>,
-    pub management_group: Option<String>,
-    /// To the subscription as a whole, not to a group in it.
-    pub whole_subscription: bool,
-    /// To the tenant.
-    pub tenant: bool,
-}
-
-/// What a nested deployment deploys.
-#[derive(Debug, Clone)]
-pub enum NestedSource {
-    Inline(Template),
-    /// The engine fetches it, by its own rules of what may be fetched.
-    Linked(Link),
-}
-
-/// A template or parameter file elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Link {
-    /// The absolute address; a relative path is already resolved against the parent's link.
-    pub uri: Option<String>,
-    /// The id of a template spec.
-    pub id: Option<String>,
-    pub content_version: Option<String>,
-    pub query: Option<String>,
-}
-
-/// One output.
-#[derive(Clone, PartialEq)]
-pub struct Output {
-    pub name: String,
-    /// As in [`Resolved::kind`].
-    pub kind: &'static str,
-    pub value: Value,
-    /// Declared so, or made from a secure value.
-    pub secure: bool,
-}
-
-/// The outputs in the template's order; an output whose condition is false is not among them.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Outputs(pub Vec<Output>);
-
-impl Output {
-    /// Returns `{type, value}`, without the value if it is secure.
-    pub fn to_wire(&self) -> Value {
-        match self.secure {
-            true => json!({ "type": self.kind }),
-            false => json!({ "type": self.kind, "value": self.value }),
-        }
-    }
-}
-
-impl fmt::Debug for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.to_wire())
-    }
-}
-
-impl Outputs {
-    /// Returns what a deployment shows: `{name: {type, value}}`, without the values that are secure.
-    pub fn to_wire(&self) -> Value {
-        Value::Object(self.0.iter().map(|output| (output.name.clone(), output.to_wire())).collect::<Map<_, _>>())
-    }
-
-    pub fn get(&self, name: &str) -> Option<&Output> {
-        self.0.iter().find(|output| output.name.eq_ignore_ascii_case(name))
+        f.debug_struct("Plan")
+            .field("resources", &self.core.resources)
+            .field("parameters", &self.core.parameters)
+            .finish_non_exhaustive()
     }
 }

@@ -27,8 +27,10 @@ pub struct Document {
 #[derive(Clone)]
 struct Source {
     text: Arc<str>,
-    /// Where the document begins in the text.
+    /// Where lines and columns are counted from.
     start: usize,
+    /// Where the document stands in what is read from there.
+    head: Path,
 }
 
 /// Reads a document.
@@ -47,7 +49,12 @@ pub fn read(text: &[u8]) -> Result<Document> {
         }
     };
     let root = Parser::new(&text, 0).document()?;
-    Ok(Document { root: Arc::new(root), source: Some(Source { text, start: 0 }) })
+    Ok(Document { root: Arc::new(root), source: Some(Source { text, start: 0, head: Path::root() }) })
+}
+
+/// Reads a text that an expression made, with the same tolerance.
+pub(crate) fn parse_text(text: &str) -> Result<Value> {
+    Parser::new(text, 0).document()
 }
 
 fn unreadable(message: impl Into<String>) -> Error {
@@ -71,8 +78,14 @@ impl Document {
         &self.root
     }
 
-    pub(crate) fn shared_root(&self) -> &Arc<Value> {
-        &self.root
+    /// Returns the value at a place as a document whose lines count as this one's do.
+    pub(crate) fn inner(&self, path: &Path) -> Self {
+        let value = path.segments().iter().try_fold(&*self.root, |value, segment| match segment {
+            Segment::Key(key) => value.get(key.as_str()),
+            Segment::Index(index) => value.get(*index),
+        });
+        let source = self.source.as_ref().map(|source| Source { head: source.head.join(path), ..source.clone() });
+        Self { root: Arc::new(value.cloned().unwrap_or_default()), source }
     }
 
     /// Returns the value under these keys as a document whose lines count from where it begins. Names are compared without case.
@@ -88,8 +101,11 @@ impl Document {
             value = inner;
         }
         let source = self.source.as_ref().map(|source| {
-            let start = Parser::locating(&source.text, source.start, path.segments()).location().map_or(source.start, |found| found.after_name);
-            Source { text: Arc::clone(&source.text), start }
+            let path = source.head.join(&path);
+            let start = Parser::locating(&source.text, source.start, path.segments())
+                .location()
+                .map_or(source.start, |found| found.after_name);
+            Source { text: Arc::clone(&source.text), start, head: Path::root() }
         });
         Some(Self { root: Arc::new(value.clone()), source })
     }
@@ -97,6 +113,7 @@ impl Document {
     /// Returns where a value stands, or the nearest one around it.
     pub fn position(&self, path: &Path) -> Option<Position> {
         let source = self.source.as_ref()?;
+        let path = source.head.join(path);
         let found = Parser::locating(&source.text, source.start, path.segments()).location()?;
         Some(position(&source.text, source.start, found.value))
     }

@@ -103,11 +103,17 @@ impl Surroundings {
     /// Returns the id of what the template is deployed to: the start of its resources' ids.
     pub fn scope_id(&self) -> String {
         match (self.level, self.subscription_id(), self.group_name()) {
-            (Level::ResourceGroup, Some(subscription), Some(group)) => format!("/subscriptions/{subscription}/resourceGroups/{group}"),
-            (Level::ResourceGroup | Level::Subscription, Some(subscription), _) => format!("/subscriptions/{subscription}"),
-            (Level::ManagementGroup, _, _) => {
-                self.management_group.as_ref().and_then(|group| group.get("id")).and_then(Value::as_str).unwrap_or_default().to_owned()
+            (Level::ResourceGroup, Some(subscription), Some(group)) => {
+                format!("/subscriptions/{subscription}/resourceGroups/{group}")
             }
+            (Level::ResourceGroup | Level::Subscription, Some(subscription), _) => format!("/subscriptions/{subscription}"),
+            (Level::ManagementGroup, _, _) => self
+                .management_group
+                .as_ref()
+                .and_then(|group| group.get("id"))
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
             (Level::ResourceGroup | Level::Subscription, None, _) | (Level::Tenant, _, _) => String::new(),
         }
     }

@@ -1,0 +1,13 @@
+//! The template language from outside: reading, expressions, whole templates, limits, secrets, differences.
+
+mod deployed;
+mod differences;
+mod expressions;
+mod limits;
+mod order;
+mod parameters;
+mod properties;
+mod reading;
+mod refusals;
+mod secrets;
+mod templates;
