@@ -51,6 +51,15 @@ pub fn accept(
     how: How,
     around: &dyn Surroundings,
 ) -> Result<Accepted, ArmError> {
+    // A new resource is spelled as what it lies in was first written.
+    let stored =
+        id.parent().filter(|_| old.is_none()).and_then(|parent| around.find(&parent)).or_else(|| around.find(&id.group_id()?));
+    let spelled = match (old, &stored) {
+        (Some(old), _) => old.id.clone(),
+        (None, Some(parent)) => id.spelled_under(&parent.id),
+        (None, None) => id.clone(),
+    };
+    let id = &spelled;
     let write = Write { id, old, given: Given::read(body)?, how, around };
     write.parent_exists()?;
     if old.is_none() && how == How::Patch && initial(id).is_none() {

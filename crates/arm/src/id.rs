@@ -251,6 +251,13 @@ impl ResourceId {
         (site.kind() == ResourceKind::Slot).then(|| site.name().to_owned())
     }
 
+    /// Returns the id with the spelling of `parent` for the part that is the parent's; the same id where it is none.
+    #[must_use]
+    pub fn spelled_under(&self, parent: &ResourceId) -> ResourceId {
+        let tail = if self.within(parent) { self.to_string().get(parent.key.len()..).map(str::to_owned) } else { None };
+        tail.and_then(|tail| format!("{parent}{tail}").parse().ok()).unwrap_or_else(|| self.clone())
+    }
+
     /// Returns true where `self` is `scope` or lies in it.
     pub fn within(&self, scope: &ResourceId) -> bool {
         self.key.strip_prefix(scope.key.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

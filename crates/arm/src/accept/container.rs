@@ -151,13 +151,8 @@ fn login(write: &Write<'_>, all: &mut Map<String, Value>, old: &Map<String, Valu
                 None => return refuse("passwordSecret", "The authType UserCredentials needs properties.passwordSecret."),
             }
         }
-        "SystemIdentity" => {
-            if !identity.is_some_and(|identity| identity.system) {
-                return refuse(
-                    "authType",
-                    "The site has no system-assigned identity: assign one first (az webapp identity assign).",
-                );
-            }
+        "SystemIdentity" if !identity.as_ref().is_some_and(|identity| identity.system) => {
+            return refuse("authType", "The site has no system-assigned identity: assign one first (az webapp identity assign).");
         }
         "UserAssigned" => {
             let Some(client) = client else {

@@ -57,6 +57,7 @@ fn path(settings: &Settings, problems: &mut Vec<SiteProblem>) -> String {
     if path.contains(|c: char| c.is_whitespace() || c.is_control()) {
         let reason = format!("{text:?} is no path; it holds no spaces");
         problems.push(fails(None, Fault::SettingRefused { setting: name.to_owned(), reason }));
+        return WARM_UP_PATH.to_owned();
     }
     path
 }
