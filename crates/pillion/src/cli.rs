@@ -1,5 +1,6 @@
 //! The grammar of the command line: every verb, its arguments, and help that teaches by example.
 
+mod azure;
 #[cfg(test)]
 mod documents;
 mod image;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use azure::{AuditArgs, AzCommand, CreateArgs, PrincipalCommand, RoleWord, Shell};
 pub use image::{ImageCommand, PackArgs, PullArgs};
 pub use logs::{ExecArgs, LogsArgs};
 pub use sidecar::{SidecarCommand, SidecarFields};
@@ -99,6 +101,14 @@ pub enum Command {
     /// Pull, list, make and remove images
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Make, list and revoke who may log in at the TLS endpoint
+    #[command(subcommand)]
+    Principal(PrincipalCommand),
+    /// Show who did what through the TLS endpoint
+    Audit(AuditArgs),
+    /// Point the Azure CLI at this server
+    #[command(subcommand)]
+    Az(AzCommand),
     /// Look at the server, clean up after it, stop it
     #[command(subcommand)]
     System(SystemCommand),

@@ -2,6 +2,8 @@
 
 mod app_file;
 mod apply;
+mod audit;
+mod az;
 mod change;
 mod credentials;
 mod exec;
@@ -9,6 +11,7 @@ mod image;
 mod inspect;
 mod logs;
 mod pack;
+mod principal;
 mod rollout;
 mod sidecar;
 mod system;
@@ -63,6 +66,9 @@ pub async fn run(cli: Cli) -> Result<u8, Complaint> {
         Command::Delete(args) => change::delete(&context, args).await?,
         Command::Sidecar(command) => sidecar::run(&context, command).await?,
         Command::Image(command) => image::run(&context, command).await?,
+        Command::Principal(command) => principal::run(&context, command).await?,
+        Command::Audit(args) => audit::run(&context, args).await?,
+        Command::Az(command) => az::run(&context, command).await?,
         Command::System(command) => system::run(&context, command).await?,
     }
     Ok(0)

@@ -1,9 +1,11 @@
 //! The composition root: opens everything, wires it, and ends it in a written order.
 
 mod claim;
+mod endpoint;
 mod gateway;
 mod images;
 mod machine;
+mod service;
 mod settings;
 mod shutdown;
 mod slot;
@@ -18,9 +20,11 @@ use std::{
 };
 
 use pillion_api::Services;
+use pillion_azure::{Azure, Settings as AzureSettings};
 use pillion_control::{Control, Settings as ControlSettings};
 use pillion_engine::Engine;
 use pillion_host::{HostEngine, HostSettings, LogLimits, Subnet};
+use pillion_identity::Identity;
 use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
@@ -28,6 +32,7 @@ use tokio::{
 };
 
 use self::{
+    endpoint::TlsEndpoint,
     gateway::GatewayKeeper,
     machine::Machine,
     shutdown::{Running, StopAsked},
@@ -77,6 +82,8 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
     // Ports are taken before anything runs: a port that is not free is the commonest reason not to start.
     let keeper = GatewayKeeper::open(&layout, &exe, slot, &settings, &listen).await?;
 
+    let port = endpoint::Port::take(&settings, slot.endpoint_port()).await?;
+
     let store = pillion_store::Store::open(layout.state()).map_err(|e| failed("could not open the server's state")(&e))?;
     let engine = HostEngine::open(host_settings(&layout, slot, &settings, exe)?)
         .await
@@ -93,7 +100,25 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
         .await
         .map_err(|e| failed("could not start the control plane")(&e))?;
 
+    let keys = layout.state().join("keys");
+    let identity =
+        Identity::open(store.clone(), &keys).await.map_err(|e| failed("could not open the server's identities")(&e))?;
+    let azure_settings = AzureSettings {
+        endpoint: port.authority(),
+        gateway_port: keeper.port(),
+        subscription: identity.subscription().to_owned(),
+        tenant: identity.tenant().to_owned(),
+        max_instances: settings.max_instances(),
+    };
+    let (azure, settler) = Azure::open(store.clone(), control.clone(), azure_settings)
+        .await
+        .map_err(|e| failed("could not open the Azure resources")(&e))?;
+    let tls = Arc::new(TlsEndpoint::open(&layout, &identity, &settings, &port)?);
+
     let (stop_reconciler, reconciler_stop) = watch::channel(false);
+    let settling = tokio::spawn(settler.run(reconciler_stop.clone()));
+    let (fresh, fresh_stop) = (tls.clone(), reconciler_stop.clone());
+    let keeping_fresh = tokio::spawn(async move { fresh.keep_fresh(fresh_stop).await });
     let reconciling = tokio::spawn(reconciler.run(reconciler_stop));
     let gateway = keeper.start(control.routes());
 
@@ -104,6 +129,7 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
         engine: engine.clone(),
         control: control.clone(),
         images: images.clone(),
+        endpoint: tls.clone(),
         gateway: gateway.facts(),
         mover: gateway.mover(),
         settings: Mutex::new(settings),
@@ -112,7 +138,7 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
         stopping: AtomicBool::new(false),
         ask_stop,
     });
-    let services = Services { control, images, system: machine.clone() };
+    let services = Services { control, identity, images, system: machine.clone() };
     let socket = claim::api_socket(&layout)?;
     let listener = UnixListener::from_std(socket).map_err(|e| failed("could not listen on the API's socket")(&e))?;
     let (close_api, mut api_closed) = watch::channel(false);
@@ -120,12 +146,25 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
         // A dropped sender means the same as a sent word.
         let _ = api_closed.wait_for(|&closed| closed).await;
     }));
+    let endpoint = tls.start(port, &azure, close_api.subscribe());
     tracing::info!(socket = %layout.api_socket().display(), listen = ?listen, "serving");
+    service::tell(service::News::Ready);
     if args.announce {
         announce();
     }
 
-    let running = Running { engine, reconciling, stop_reconciler, gateway, api, close_api, socket: layout.api_socket() };
+    let running = Running {
+        engine,
+        reconciling,
+        stop_reconciler,
+        gateway,
+        api,
+        endpoint,
+        settling,
+        keeping_fresh,
+        close_api,
+        socket: layout.api_socket(),
+    };
     let mut parent = args.tied.then(parent_gone);
     let (apps, stopped) = loop {
         // Every arm only waits for one message or signal, so losing a race loses nothing.
@@ -143,6 +182,7 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
             }
         }
     };
+    service::tell(service::News::Stopping);
     machine.begin_to_stop();
     running.end(apps, stopped).await?;
     if apps == shutdown::Apps::Stop {

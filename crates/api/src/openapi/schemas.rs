@@ -193,7 +193,7 @@ fn streams() -> Value {
             ("pulled", &[("digest", text()), ("millis", count())]),
             ("waiting", &[("on", list(text()))]),
             ("starting", &[]),
-            ("running", &[]),
+            ("running", &[("diagnosis", or_null(to("Diagnosis")))]),
             ("ready", &[]),
             ("completed", &[]),
             ("backOff", &[("diagnosis", to("Diagnosis")), ("restarts", count())]),

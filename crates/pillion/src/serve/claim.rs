@@ -71,6 +71,7 @@ fn is_same(file: &File, path: &Path) -> bool {
 /// Removes the directories below `/run` and the lock, once nothing is in them any more; the last thing a server does when
 /// its apps have stopped.
 pub fn withdraw(layout: &Layout) {
+    super::endpoint::withdraw(layout.run());
     let instances = layout.run().join("i");
     for dir in [layout.gateway(), layout.run().join("gates"), instances.clone()] {
         // What is not empty is in use, or for `system prune` to explain.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use hyper::StatusCode;
 use pillion_api::{
     Failure, Images, System,
-    wire::{Pruned, Reloaded, StopRequest, SystemInfo, Warning},
+    wire::{EndpointInfo, Pruned, Reloaded, StopRequest, SystemInfo, Warning},
 };
 use pillion_control::Control;
 use pillion_engine::Engine;
@@ -23,6 +23,7 @@ use pillion_supervisor::{Client, protocol::Request};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::{
+    endpoint::TlsEndpoint,
     gateway::{GatewayFacts, Mover},
     images::HostImages,
     settings::{Settings, SettingsError},
@@ -36,6 +37,7 @@ pub struct Machine {
     pub(super) engine: Arc<HostEngine>,
     pub(super) control: Control,
     pub(super) images: Arc<HostImages>,
+    pub(super) endpoint: Arc<TlsEndpoint>,
     pub(super) gateway: watch::Receiver<GatewayFacts>,
     /// What is in force.
     pub(super) settings: Mutex<Settings>,
@@ -72,6 +74,7 @@ impl System for Machine {
         let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
         let mut warnings: Vec<Warning> =
             gateway.troubles.iter().map(|message| Warning { message: message.clone(), fix: None }).collect();
+        warnings.extend(self.endpoint.warning());
         let bridge = self.engine.settings().bridge.clone();
         // Reads the packet filter and many files: not on a thread that answers others.
         let found = tokio::task::spawn_blocking(move || host_checks(&bridge)).await.unwrap_or_default();
@@ -103,6 +106,10 @@ impl System for Machine {
         Ok(Pruned { removed, freed_bytes: images.freed_bytes })
     }
 
+    async fn endpoint(&self) -> Result<EndpointInfo, Failure> {
+        self.endpoint.info()
+    }
+
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
@@ -114,6 +121,10 @@ impl System for Machine {
         let certificates = read.certificates(path).map_err(|error| refused(&error))?;
         let changed = read.changed(&in_force);
         // What can fail comes first, so that a refusal leaves everything as it was.
+        if read.endpoint != in_force.endpoint || read.endpoint.is_some() {
+            // Read again even where the settings are the same: the files they name may be new.
+            self.endpoint.reload(&read).map_err(|failure| failure.hint(UNCHANGED))?;
+        }
         if !self.listen_given && read.listen != in_force.listen {
             let moved = self.mover.listen(read.listen_or(self.port)).await;
             moved.map_err(|complaint| Failure::bad_request("SettingsInvalid", complaint.to_string()).hint(UNCHANGED))?;
@@ -125,7 +136,11 @@ impl System for Machine {
         if let Err(error) = self.engine.repair_network().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the network is not whole");
         }
-        let waits = |key: &String| NEED_RESTART.contains(&key.as_str()) || (self.listen_given && key == "listen");
+        let address = |settings: &Settings| settings.endpoint.as_ref().and_then(|endpoint| endpoint.listen);
+        let moves = address(&read) != address(&in_force);
+        let waits = |key: &String| {
+            NEED_RESTART.contains(&key.as_str()) || (self.listen_given && key == "listen") || (moves && key == "endpoint")
+        };
         let (needs_restart, applied) = changed.into_iter().partition(waits);
         let access_log = in_force.access_log.take();
         *in_force = Settings { access_log, ..read };

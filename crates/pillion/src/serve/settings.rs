@@ -32,6 +32,22 @@ pub struct Settings {
     pub max_instances: Option<u32>,
     /// Seconds that requests under way may hold up the stop of an instance; 30 where absent.
     pub drain_seconds: Option<u64>,
+    /// The TLS endpoint for `az`, the SDKs and pipelines.
+    pub endpoint: Option<EndpointSettings>,
+}
+
+/// Where the TLS endpoint listens and how it proves itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct EndpointSettings {
+    /// 127.0.0.1:8443 where absent.
+    pub listen: Option<SocketAddr>,
+    /// Names that clients may call it by, beside its addresses and `localhost`; they go into its certificate.
+    pub names: Vec<String>,
+    /// A certificate (PEM, with its chain) to use instead of one from Pillion's own authority.
+    pub certificate: Option<PathBuf>,
+    /// The certificate's key (PEM).
+    pub key: Option<PathBuf>,
 }
 
 /// How much of each container's output is kept.
@@ -102,6 +118,9 @@ impl Settings {
         if self.max_instances == Some(0) {
             return Err(("maxInstances", "must be at least 1".into()));
         }
+        if let Some(wrong) = self.endpoint.as_ref().and_then(EndpointSettings::wrong) {
+            return Err(("endpoint", wrong));
+        }
         if self.logs.files == 0 || self.logs.file_bytes < SMALLEST_LOG {
             return Err(("logs", format!("must keep at least one file of at least {SMALLEST_LOG} bytes")));
         }
@@ -150,6 +169,20 @@ impl Settings {
     }
 }
 
+impl EndpointSettings {
+    fn wrong(&self) -> Option<String> {
+        if self.certificate.is_some() != self.key.is_some() {
+            return Some("needs both `certificate` and `key`, or neither".into());
+        }
+        if let Some(path) = self.certificate.iter().chain(&self.key).find(|path| path.is_relative()) {
+            return Some(format!("must have absolute paths, and {} is not one", path.display()));
+        }
+        let plain = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:".contains(&b));
+        let name = self.names.iter().find(|name| !plain(name))?;
+        Some(format!("must have names without scheme and port, and {name:?} is none"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +204,9 @@ mod tests {
             ("maxInstances: 0", "maxInstances"),
             ("logs: { fileBytes: 1 }", "logs"),
             ("insecureRegistries: ['http://here']", "insecureRegistries"),
+            ("endpoint: { certificate: /c.pem }", "endpoint"),
+            ("endpoint: { certificate: c.pem, key: /k.pem }", "endpoint"),
+            ("endpoint: { names: ['https://here'] }", "endpoint"),
         ] {
             std::fs::write(&path, text).unwrap();
             assert!(matches!(Settings::read(&path), Err(SettingsError::Value { key: refused, .. }) if refused == key), "{text}");

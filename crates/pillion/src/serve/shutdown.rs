@@ -55,6 +55,9 @@ pub struct Running {
     pub stop_reconciler: watch::Sender<bool>,
     pub gateway: Gateway,
     pub api: JoinHandle<std::io::Result<()>>,
+    pub endpoint: JoinHandle<std::io::Result<()>>,
+    pub settling: JoinHandle<()>,
+    pub keeping_fresh: JoinHandle<()>,
     pub close_api: watch::Sender<bool>,
     pub socket: PathBuf,
 }
@@ -64,6 +67,9 @@ impl Running {
     pub async fn end(self, apps: Apps, stopped: Option<oneshot::Sender<()>>) -> Result<(), Complaint> {
         tracing::info!(?apps, "ending");
         let _ = self.stop_reconciler.send(true);
+        // What has not settled has its mark in the store, and settles with the next server.
+        within(REST, "the settler", self.settling).await;
+        within(REST, "the keeper of certificates", self.keeping_fresh).await;
         within(REST, "the reconciler", self.reconciling).await;
         match apps {
             Apps::Keep => self.gateway.leave().await,
@@ -88,6 +94,7 @@ impl Running {
         }
         let _ = self.close_api.send(true);
         within(CLOSE_API, "the API", self.api).await;
+        within(CLOSE_API, "the TLS endpoint", self.endpoint).await;
         // The next server makes its own; without one, clients are told that none runs.
         if let Err(error) = std::fs::remove_file(&self.socket) {
             tracing::debug!(error = &error as &dyn std::error::Error, "the API's socket was gone already");

@@ -149,11 +149,16 @@ impl Slot {
         if self.0 == 0 { 8080 } else { 12_000 + self.0 * 100 }
     }
 
+    /// The TLS endpoint's port.
+    pub fn endpoint_port(self) -> u16 {
+        if self.0 == 0 { 8443 } else { 12_000 + self.0 * 100 + 99 }
+    }
+
     /// The loopback ports that apps are given; below the kernel's ephemeral ports.
     pub fn app_ports(self) -> std::ops::RangeInclusive<u16> {
         match self.0 {
             0 => 8100..=8999,
-            other => 12_000 + other * 100 + 1..=12_000 + other * 100 + 99,
+            other => 12_000 + other * 100 + 1..=12_000 + other * 100 + 98,
         }
     }
 }
@@ -200,7 +205,7 @@ mod tests {
         let mut ports = BTreeSet::new();
         let mut subnets = BTreeSet::new();
         for slot in &slots {
-            assert!(ports.insert(slot.gateway_port()));
+            assert!(ports.insert(slot.gateway_port()) && ports.insert(slot.endpoint_port()));
             slot.app_ports().for_each(|port| assert!(ports.insert(port), "{port} of {slot:?}"));
             assert!(subnets.insert(slot.subnet()));
             assert!(slot.bridge().len() <= 15);
