@@ -4,7 +4,7 @@ use std::io;
 
 use pillion_fault::Fault;
 
-use crate::{Digest, StoreError, UnpackError};
+use crate::{Digest, StoreError, UnpackError, registry::authorities};
 
 /// Why [`crate::Store::pull`] failed. Credentials never appear in it.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,8 @@ pub enum PullError {
     RateLimited { image: String, registry: String },
     #[error("no trusted TLS connection to registry {registry} for `{image}`: {reason}")]
     Tls { image: String, registry: String, reason: String },
+    #[error("`{image}` cannot be pulled on a machine without certificate authorities")]
+    NoAuthorities { image: String },
     #[error("registry {registry} cannot be reached for `{image}`: {reason}")]
     Unreachable { image: String, registry: String, reason: String },
     #[error("`{image}` is not made for {wanted}; it is for {}", available.join(", "))]
@@ -47,6 +49,7 @@ impl From<&PullError> for Fault {
             PullError::Tls { image, registry, reason } => {
                 Fault::RegistryTlsFailed { image: image.clone(), registry: registry.clone(), reason: reason.clone() }
             }
+            PullError::NoAuthorities { .. } => authorities::missing(),
             PullError::Unreachable { image, registry, reason } => {
                 Fault::RegistryUnreachable { image: image.clone(), registry: registry.clone(), reason: reason.clone() }
             }

@@ -1,5 +1,6 @@
 //! Talking to one registry about one image, as one user, with patience.
 
+pub(crate) mod authorities;
 mod clients;
 mod trouble;
 

@@ -20,6 +20,7 @@ use super::layout::MANIFEST_TYPE;
 use crate::{
     Credential, Digest, ImageName, Retry, Settings,
     backoff::{chance, pause},
+    registry::authorities,
 };
 
 /// An index or manifest larger than this is none.
@@ -49,6 +50,8 @@ pub enum PushError {
     Pinned { image: String },
     #[error("registry {registry} did not let {} push {image:?}", user.as_deref().map_or("anonymous users".to_owned(), |user| format!("user {user:?}")))]
     Refused { image: String, registry: String, user: Option<String> },
+    #[error("could not push {image:?}: this machine has no certificate authorities")]
+    NoAuthorities { image: String },
     #[error("could not push {image:?} to {registry}")]
     Registry { image: String, registry: String, source: Box<OciDistributionError> },
 }
@@ -65,6 +68,7 @@ impl From<&PushError> for Fault {
             PushError::Refused { image, registry, user } => {
                 Fault::RegistryLoginRefused { image: image.clone(), registry: registry.clone(), user: user.clone() }
             }
+            PushError::NoAuthorities { .. } => authorities::missing(),
             PushError::Registry { image, registry, source } => {
                 Fault::RegistryUnreachable { image: image.clone(), registry: registry.clone(), reason: chain(source.as_ref()) }
             }
@@ -154,6 +158,9 @@ impl<'a> Target<'a> {
             Some(Credential::Bearer { token }) => RegistryAuth::Bearer(token.clone()),
         };
         let user = credential.and_then(Credential::user);
+        if !authorities::are_known() {
+            return Err(PushError::NoAuthorities { image: name.to_string() });
+        }
         let client = Client::try_from(config).map_err(|source| registry_error(name, user, source))?;
         Ok(Self { client, auth, name, wire: name.wire(), user, retry: &settings.retry })
     }

@@ -12,7 +12,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::trouble::Trouble;
+use super::{authorities, trouble::Trouble};
 use crate::{Credential, ImageName, PullError, Settings};
 
 /// Clients kept at most; the one used longest ago goes first.
@@ -61,6 +61,9 @@ impl Clients {
         let registry = name.registry();
         if let Some(client) = self.take_up(registry, credential) {
             return Ok((client, true));
+        }
+        if !authorities::are_known() {
+            return Err(PullError::NoAuthorities { image: name.to_string() });
         }
         let trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let plain = if trust.plain_http.iter().any(|plain| plain == registry) {
