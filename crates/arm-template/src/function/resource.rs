@@ -37,11 +37,23 @@ pub(super) const LIST: Function = world("list*", 1, Some(3), list);
 
 /// How many names a type asks for: `Microsoft.Web/sites/slots` two.
 fn names_of(kind: &str) -> usize {
-    kind.matches('/').count()
+    kind.trim_end_matches('/').matches('/').count()
 }
 
-/// Joins a scope, a type and its names to an id.
+/// Joins a scope, a type and its names to an id. Published templates also write a type with a slash at its end.
 pub(crate) fn id_of(scope: &str, kind: &str, names: &[&str]) -> Option<String> {
+    let kind = kind.trim_end_matches('/');
+    match (kind.to_lowercase().as_str(), names) {
+        // What contains the others has an id of its own kind.
+        ("microsoft.resources/resourcegroups", [name]) => {
+            let mut segments = scope.split('/').skip(1);
+            let is_subscription = segments.next().is_some_and(|first| first.eq_ignore_ascii_case("subscriptions"));
+            let subscription = segments.next().filter(|_| is_subscription)?;
+            return Some(format!("/subscriptions/{subscription}/resourceGroups/{name}"));
+        }
+        ("microsoft.resources/subscriptions", [name]) => return Some(format!("/subscriptions/{name}")),
+        _ => {}
+    }
     let mut types = kind.split('/');
     let namespace = types.next()?;
     let mut id = format!("{scope}/providers/{namespace}");
@@ -160,9 +172,10 @@ fn extent(args: &Arguments<'_>, at: usize) -> Result<Extent> {
     }
 }
 
-fn absent(args: &Arguments<'_>, id: &str, absent: Absent) -> Error {
+fn absent(args: &Arguments<'_>, directory: &Directory, id: &str, absent: Absent) -> Error {
     let id = id.to_owned();
-    match absent {
+    // What the template will make is not there yet, and that is no mistake.
+    match if absent == Absent::NotFound && directory.will_deploy(&id) { Absent::NotDeployed } else { absent } {
         Absent::NotDeployed => Error::new(
             Code::InvalidTemplateDeployment,
             format!("'{}' needs the resource '{id}', which is not deployed yet", args.name),
@@ -187,7 +200,7 @@ fn reference(evaluator: &mut Evaluator<'_>, args: &Arguments<'_>) -> Result<Arc<
         None | Some(Value::Null) => known_version,
         Some(_) => return Err(args.wrong(1, "an API version")),
     };
-    let seen = references.reference(&id, version, extent(args, 2)?).map_err(|why| absent(args, &id, why))?;
+    let seen = references.reference(&id, version, extent(args, 2)?).map_err(|why| absent(args, directory, &id, why))?;
     received(evaluator, seen)
 }
 
@@ -205,7 +218,7 @@ fn references(evaluator: &mut Evaluator<'_>, args: &Arguments<'_>) -> Result<Arc
     let extent = extent(args, 1)?;
     let mut all = Vec::new();
     for (id, version) in members {
-        let seen = references.reference(id, Some(version), extent).map_err(|why| absent(args, id, why))?;
+        let seen = references.reference(id, Some(version), extent).map_err(|why| absent(args, directory, id, why))?;
         evaluator.secure |= seen.secure;
         all.push(seen.value);
     }
@@ -228,7 +241,7 @@ fn list(evaluator: &mut Evaluator<'_>, args: &Arguments<'_>) -> Result<Arc<Value
         None => known_version.unwrap_or_default(),
         Some(_) => args.text(1)?,
     };
-    let value = references.list(args.name, &id, version, args.get(2)).map_err(|why| absent(args, &id, why))?;
+    let value = references.list(args.name, &id, version, args.get(2)).map_err(|why| absent(args, directory, &id, why))?;
     received(evaluator, Seen { value, secure: true })
 }
 

@@ -31,6 +31,7 @@ pub(super) fn edges(
 ) -> Result<Edges> {
     let scope_id = scope.surroundings.scope_id();
     let mut edges: Edges = vec![BTreeSet::new(); resources.len()];
+    let mut guesses: Edges = vec![BTreeSet::new(); resources.len()];
     for (index, (explicit, batch)) in waits.iter().enumerate() {
         for (path, text) in explicit {
             let found = directory.find(text, &scope_id);
@@ -46,11 +47,27 @@ pub(super) fn edges(
             continue;
         }
         let raw = scope.source.at(&resources[index].place);
-        let mut scan = Scan { scope, loops: &loops[index], directory, scope_id: &scope_id, budget, found: BTreeSet::new() };
+        let mut scan = Scan {
+            scope,
+            loops: &loops[index],
+            directory,
+            scope_id: &scope_id,
+            budget,
+            found: BTreeSet::new(),
+            guessed: BTreeSet::new(),
+        };
         if let Value::Object(parts) = raw {
             scan.resource(parts, &resources[index].place)?;
         }
         edges[index].extend(scan.found);
+        guesses[index] = scan.guessed;
+    }
+    for (index, guessed) in guesses.into_iter().enumerate() {
+        for guess in guessed {
+            if !reaches(&edges, guess, index) {
+                edges[index].insert(guess);
+            }
+        }
     }
     // A child is deployed after its parent even where the template does not say so, as long as that makes no circle.
     for (index, child) in resources.iter().enumerate() {
@@ -96,6 +113,8 @@ struct Scan<'a> {
     scope_id: &'a str,
     budget: &'a mut Budget,
     found: BTreeSet<usize>,
+    /// What may be meant as well.
+    guessed: BTreeSet<usize>,
 }
 
 impl Scan<'_> {
@@ -166,8 +185,8 @@ impl Scan<'_> {
             Ok(())
         });
         for text in texts {
-            self.found.extend(self.directory.of_type(&text));
-            self.found.extend(self.directory.of_loop(text.split('[').next().unwrap_or_default()));
+            self.guessed.extend(self.directory.of_type(&text));
+            self.guessed.extend(self.directory.of_loop(text.split('[').next().unwrap_or_default()));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::Planned;
+use super::{Kind, Planned};
 use crate::{
     error::{Error, Result},
     surroundings::Surroundings,
@@ -26,6 +26,7 @@ struct Entry {
     name: String,
     resource_type: String,
     api_version: String,
+    will_deploy: bool,
 }
 
 impl Directory {
@@ -37,6 +38,7 @@ impl Directory {
                 name: resource.name.clone(),
                 resource_type: resource.resource_type.clone(),
                 api_version: resource.api_version.clone(),
+                will_deploy: resource.active && resource.kind != Kind::Existing,
             });
             let id = resource.id.to_lowercase();
             // Of several with one id only one is active.
@@ -49,14 +51,33 @@ impl Directory {
                 directory.symbols.insert(symbol.to_lowercase(), index);
             }
             if let Some((name, _)) = &resource.copy {
-                directory.loops.entry(name.to_lowercase()).or_default().push(index);
+                let mut names = vec![name.to_lowercase()];
+                names.extend(
+                    resource
+                        .symbolic_name
+                        .as_ref()
+                        .and_then(|symbol| symbol.rsplit_once('['))
+                        .map(|(base, _)| base.to_lowercase()),
+                );
+                names.dedup();
+                for name in names {
+                    directory.loops.entry(name).or_default().push(index);
+                }
             }
         }
         directory
     }
 
     pub(super) fn index_of_id(&self, id: &str) -> Option<usize> {
-        self.ids.get(&id.trim_end_matches('/').to_lowercase()).copied()
+        let id = id.trim_end_matches('/').to_lowercase();
+        // `resourceId()` of a group gives another spelling of its id than the one that it has.
+        let of_group = || self.ids.get(&id.replace("/providers/microsoft.resources/resourcegroups/", "/resourcegroups/"));
+        self.ids.get(&id).or_else(of_group).copied()
+    }
+
+    /// Whether the template makes the resource with this id.
+    pub(crate) fn will_deploy(&self, id: &str) -> bool {
+        self.index_of_id(id).is_some_and(|index| self.entries[index].will_deploy)
     }
 
     pub(super) fn of_type(&self, kind: &str) -> &[usize] {

@@ -146,7 +146,7 @@ impl Expansion<'_, '_> {
             Some(parent) => parent.scope.to_owned(),
             None => self.scope_of(scope, subscription, group, place)?,
         };
-        let id = self.id(&scope, &resource_type, &names).ok_or_else(|| {
+        let id = id_of(&scope, &resource_type, &names).filter(|_| resource_type.contains('/')).ok_or_else(|| {
             let message = format!(
                 "The template resource '{name}' for type '{resource_type}' has incorrect segment lengths. A nested resource type must have \
                  identical number of segments as its resource name. A root resource type must have segment length one greater than its \
@@ -265,17 +265,6 @@ impl Expansion<'_, '_> {
                 Ok(format!("/subscriptions/{subscription}"))
             }
             (None, _, None) => Ok(surroundings.scope_id()),
-        }
-    }
-
-    fn id(&self, scope: &str, kind: &str, names: &[&str]) -> Option<String> {
-        match (kind.to_lowercase().as_str(), names) {
-            ("microsoft.resources/resourcegroups", [name]) => {
-                let subscription = scope.split('/').nth(2).filter(|_| scope.to_lowercase().starts_with("/subscriptions/"))?;
-                Some(format!("/subscriptions/{subscription}/resourceGroups/{name}"))
-            }
-            _ if !kind.contains('/') => None,
-            _ => id_of(scope, kind, names),
         }
     }
 }

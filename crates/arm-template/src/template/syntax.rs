@@ -16,7 +16,7 @@ pub(super) fn check(source: &Source) -> Result<()> {
     let root = source.document.root();
     for (name, spec) in source.parameters.iter() {
         if let Some(default) = spec.get("defaultValue") {
-            check.value(default, &mut Path::root().key("parameters").key(name), Names::Template)?;
+            check.value(default, &mut Path::root().key("parameters").key(name).key("defaultValue"), Names::Template)?;
         }
     }
     for function in &source.functions {
