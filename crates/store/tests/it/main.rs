@@ -2,6 +2,7 @@
 
 mod crash;
 mod documents;
+mod sealed;
 mod secrets;
 
 use std::path::Path;
