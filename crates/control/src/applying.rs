@@ -142,9 +142,10 @@ async fn attempt(
             current: None,
             target: number,
             newest: number,
-            port: ports::given_or_free(shared, app).await?,
+            port: ports::given_or_free(shared, &shared.fronts.public(app)).await?,
             registries: Vec::new(),
             owner: options.owner.clone(),
+            front: shared.front_of(app),
         },
     };
     if let Some(newest) = newest.filter(|newest| newest.outcome == Outcome::Pending && Some(newest.number) != next.current) {

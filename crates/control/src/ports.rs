@@ -11,8 +11,9 @@ impl Control {
     /// # Errors
     /// `PortsExhausted`, `Store`.
     pub async fn reserve_port(&self, app: &AppName) -> Result<u16, ControlError> {
+        let behind = self.resolve(app).await?;
         let _one_at_a_time = self.shared.ports.lock().await;
-        if let Some(found) = self.shared.store.document::<Record>(Kind::App, app.as_str()).await? {
+        if let Some(found) = self.shared.store.document::<Record>(Kind::App, behind.as_str()).await? {
             return Ok(found.body.port);
         }
         if let Some(kept) = self.shared.store.document::<u16>(Kind::Port, app.as_str()).await? {
@@ -32,7 +33,8 @@ impl Control {
     /// Gives every port kept for an app, and every app's own.
     pub async fn ports(&self) -> Result<Vec<(AppName, u16)>, ControlError> {
         let kept = self.shared.store.documents::<u16>(Kind::Port).await?.into_iter().map(|kept| (kept.key, kept.body));
-        let own = self.shared.store.documents::<Record>(Kind::App).await?.into_iter().map(|own| (own.key, own.body.port));
+        let own = self.shared.store.documents::<Record>(Kind::App).await?.into_iter();
+        let own = own.map(|own| (own.body.front.map_or(own.key, |front| front.name.to_string()), own.body.port));
         Ok(kept.chain(own).filter_map(|(app, port)| Some((AppName::try_from(app).ok()?, port))).collect())
     }
 }

@@ -1,6 +1,7 @@
 //! The record of one app: what is wanted of it and how far that has come. One document in the store.
 
 use pillion_model::RevisionNumber;
+use crate::Front;
 use serde::{Deserialize, Serialize};
 
 /// What the owner wants of the app as a whole.
@@ -33,6 +34,9 @@ pub struct Record {
     /// Who alone changes the definition, where that is not whoever applies an app file: an ARM resource's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// The public name, where it is not the app's own or rules hold for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub front: Option<Front>,
 }
 
 impl Record {

@@ -40,9 +40,10 @@ impl Control {
                 current: None,
                 target: number,
                 newest: number,
-                port: crate::ports::given_or_free(shared, app).await?,
+                port: crate::ports::given_or_free(shared, &shared.fronts.public(app)).await?,
                 registries: Vec::new(),
                 owner: Some(owner.to_owned()),
+                front: shared.front_of(app),
             },
         };
         let mut batch = Batch::new();

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use pillion_model::{AppName, InstanceId};
 
+use crate::SiteFront;
+
 /// The routes of all apps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routes {
@@ -13,7 +15,7 @@ pub struct Routes {
     pub apps: Vec<AppRoute>,
 }
 
-/// How one app is reached.
+/// How one app is reached. Its name here is the public one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppRoute {
     pub app: AppName,
@@ -23,6 +25,8 @@ pub struct AppRoute {
     pub port: u16,
     pub state: RouteState,
     pub instances: Vec<InstanceRoute>,
+    /// How its requests are spread, for a site.
+    pub site: Option<SiteFront>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

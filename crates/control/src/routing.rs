@@ -4,7 +4,7 @@ use pillion_engine::{Observed, ObservedInstance};
 use pillion_model::{App, AppName, ContainerPhase, InstanceId, InstancePhase};
 
 use crate::{
-    AppRoute, InstanceRoute, RouteState,
+    AppRoute, InstanceRoute, RouteState, SiteFront,
     decide::{Desired, Seen, serves},
     diagnosis::{complaints, hopeless, most_telling},
     record::Intent,
@@ -12,7 +12,9 @@ use crate::{
 
 /// What the route needs beyond what `decide` needs.
 pub(crate) struct Facts<'a> {
+    /// The public name.
     pub(crate) app: &'a AppName,
+    pub(crate) site: Option<&'a SiteFront>,
     pub(crate) port: u16,
     /// The definition in force for host names.
     pub(crate) definition: &'a App,
@@ -44,7 +46,7 @@ pub(crate) fn route(facts: &Facts<'_>, desired: &Desired, seen: &Seen<'_>) -> Ap
             None => RouteState::Serving,
         },
     };
-    AppRoute { app: facts.app.clone(), hosts, port: facts.port, state, instances }
+    AppRoute { app: facts.app.clone(), hosts, port: facts.port, state, instances, site: facts.site.cloned() }
 }
 
 fn leaves(seen: &Seen<'_>, one: &ObservedInstance) -> bool {

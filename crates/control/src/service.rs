@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::{
     AppDocument, AppState, AppStatus, AppSummary, ApplyOptions, ApplyOutcome, ControlError, Drainer, Reconciler, RolloutEvent,
     Routes, Settings, applying, following,
+    front::Fronts,
     record::{Intent, Record},
     shared::{Shared, event},
     viewing,
@@ -29,13 +30,14 @@ impl Control {
     /// Makes the service and the task that does its work; the caller spawns [`Reconciler::run`].
     ///
     /// # Errors
-    /// None today; the signature leaves room for state that must be read first.
+    /// `Store`.
     pub async fn new(
         store: Store,
         engine: Arc<dyn Engine>,
         drainer: Arc<dyn Drainer>,
         settings: Settings,
     ) -> Result<(Control, Reconciler), ControlError> {
+        let fronts = Fronts::read(&store).await?;
         let shared = Arc::new(Shared {
             store,
             engine,
@@ -45,6 +47,7 @@ impl Control {
             pulls: watch::Sender::default(),
             draining: watch::Sender::default(),
             refusals: watch::Sender::default(),
+            fronts,
             began: std::time::Instant::now(),
             ports: tokio::sync::Mutex::new(()),
         });
@@ -94,6 +97,7 @@ impl Control {
                 all.push(summary);
             }
         }
+        all.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(all)
     }
 
@@ -166,11 +170,6 @@ impl Control {
     pub async fn owners(&self) -> Result<BTreeMap<AppName, Option<String>>, ControlError> {
         let all = self.shared.store.documents::<Record>(Kind::App).await?;
         Ok(all.into_iter().filter_map(|document| Some((AppName::try_from(document.key).ok()?, document.body.owner))).collect())
-    }
-
-    /// Gives the app that stands behind a public name.
-    pub async fn resolve(&self, name: &AppName) -> Result<AppName, ControlError> {
-        Ok(name.clone())
     }
 
     /// Restarts one container, or all, in each instance, one instance after another.

@@ -12,7 +12,7 @@ use pillion_model::{App, AppName, ContainerName, EnvValue, InstanceFact, Instanc
 use pillion_store::{NewEvent, Store, StoreError};
 use tokio::sync::watch;
 
-use crate::{ContainerProgress, Drainer, Routes, Settings};
+use crate::{ContainerProgress, Drainer, Routes, Settings, front::Fronts};
 
 /// How far the images of revisions on their way have come.
 pub(crate) type PullProgress = BTreeMap<(AppName, RevisionNumber), BTreeMap<ContainerName, ContainerProgress>>;
@@ -28,12 +28,20 @@ pub(crate) struct Shared {
     pub(crate) draining: watch::Sender<std::collections::BTreeSet<InstanceId>>,
     /// Why starts of an app's current revision are refused, for `status`.
     pub(crate) refusals: watch::Sender<BTreeMap<AppName, Diagnosis>>,
+    /// Which app stands behind which public name.
+    pub(crate) fronts: Fronts,
     pub(crate) began: Instant,
     /// Held while a free port is looked for and stored.
     pub(crate) ports: tokio::sync::Mutex<()>,
 }
 
 impl Shared {
+    /// Returns the front of an app that is about to be, where its public name is not its own.
+    pub(crate) fn front_of(&self, app: &AppName) -> Option<crate::Front> {
+        let name = self.fronts.public(app);
+        (name != *app).then_some(crate::Front { name, site: None })
+    }
+
     pub(crate) fn settings(&self) -> Settings {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -168,7 +168,9 @@ pub(crate) async fn fail(
 pub(crate) async fn forget(shared: Arc<Shared>, app: AppName) -> Result<(), Diagnosis> {
     shared.engine.forget(&app).await?;
     shared.pulls.send_modify(|pulls| pulls.retain(|(of, _), _| *of != app));
-    shared.store.commit(Batch::new().forget(&app)).await.map(drop).map_err(|wrong| internal("remove the record", &wrong))
+    shared.store.commit(Batch::new().forget(&app)).await.map_err(|wrong| internal("remove the record", &wrong))?;
+    shared.fronts.forget(&app);
+    Ok(())
 }
 
 /// Changes the record and what goes with it in one commit; looks again where somebody else was quicker.

@@ -40,8 +40,9 @@ pub(crate) async fn status(shared: &Shared, app: &AppName, document: &Document<R
         }
     };
     let gateway = shared.settings().gateway_port;
+    let name = record.public(app);
     Ok(AppStatus {
-        name: app.clone(),
+        name: name.clone(),
         etag: document.etag,
         state,
         current: record.current,
@@ -49,7 +50,7 @@ pub(crate) async fn status(shared: &Shared, app: &AppName, document: &Document<R
         ready,
         wanted,
         diagnosis: failed.or_else(unwell),
-        urls: vec![format!("http://{app}.localhost:{gateway}/"), format!("http://127.0.0.1:{}/", record.port)],
+        urls: vec![format!("http://{name}.localhost:{gateway}/"), format!("http://127.0.0.1:{}/", record.port)],
         instances: instances
             .iter()
             .map(|one| InstanceView {
@@ -77,15 +78,16 @@ pub(crate) async fn summary(
     let wanted = wanted(shared, app, record, &found).await?;
     let ready = ready(record, &instances);
     let main = found.definition.containers.values().find(|container| container.main);
+    let name = record.public(app);
     Ok(Some(AppSummary {
-        name: app.clone(),
+        name: name.clone(),
         state: state(record, &found, &instances, ready, wanted),
         revision: record.current,
         ready,
         wanted,
         image: main.map(|main| main.image.clone()).unwrap_or_default(),
         sidecars: found.definition.containers.len().saturating_sub(1) as u32,
-        host: format!("{app}.localhost"),
+        host: format!("{name}.localhost"),
         port: record.port,
     }))
 }

@@ -86,7 +86,9 @@ impl Reconciler {
                 (Outcome::Failed { diagnosis }, _) => Some(told(diagnosis)),
                 (Outcome::Pending | Outcome::Ready | Outcome::Superseded { .. }, refused) => refused.as_ref().map(told),
             };
-            let facts = Facts { app, port: known.record.port, definition: &stored.definition, down };
+            let site = known.record.front.as_ref().and_then(|front| front.site.as_ref());
+            let name = known.record.public(app);
+            let facts = Facts { app: name, site, port: known.record.port, definition: &stored.definition, down };
             apps.push(route(&facts, &known.desired(self.settle_ms()), &known.memory.seen(app, observed)));
         }
         self.shared.draining.send_if_modified(|old| replace(old, draining));

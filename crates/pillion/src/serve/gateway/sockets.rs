@@ -138,6 +138,7 @@ mod tests {
             port,
             state: RouteState::Serving,
             instances: Vec::new(),
+            site: None,
         };
         Routes { generation: 1, apps: apps.iter().map(route).collect() }
     }
