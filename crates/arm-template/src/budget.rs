@@ -10,6 +10,8 @@ use crate::error::{Cause, Error, Result};
 pub const MAX_TEXT: usize = 4 * 1024 * 1024;
 /// The deepest nesting of JSON, and of calls in an expression.
 pub const MAX_DEPTH: usize = 64;
+/// The longest expression in characters, as Resource Manager has it.
+pub const MAX_EXPRESSION: usize = 24_576;
 /// The most resources of one template, copies counted.
 pub const MAX_RESOURCES: usize = 800;
 /// The most evaluation steps of one budget.
@@ -22,6 +24,7 @@ pub const MAX_PRODUCED: u64 = 64 * 1024 * 1024;
 pub enum Limit {
     Text,
     Depth,
+    Expression,
     Resources,
     Steps,
     Produced,
@@ -33,6 +36,7 @@ impl fmt::Display for Limit {
         match self {
             Self::Text => write!(f, "The text is longer than the {MAX_TEXT} bytes that are read"),
             Self::Depth => write!(f, "The nesting is deeper than {MAX_DEPTH}"),
+            Self::Expression => write!(f, "The expression is longer than {MAX_EXPRESSION} characters"),
             Self::Resources => write!(f, "The template has more than {MAX_RESOURCES} resources"),
             Self::Steps => write!(f, "The template takes more than {MAX_STEPS} evaluation steps"),
             Self::Produced => write!(f, "The template produces more than {MAX_PRODUCED} bytes"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::function::{member, same_value};
+use crate::function::{ByName, member, same_value};
 
 /// What happens to a property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,8 @@ struct Comparison<'a> {
 impl Comparison<'_> {
     /// Compares objects; `path` is where they are from what contains them, `full` from the top.
     fn members(&self, before: &Map<String, Value>, after: &Map<String, Value>, path: &str, full: &str, deltas: &mut Vec<Delta>) {
-        let mut names: Vec<&String> = before.keys().chain(after.keys().filter(|key| member(before, key).is_none())).collect();
+        let (old, new) = (ByName::of(before), ByName::of(after));
+        let mut names: Vec<&String> = before.keys().chain(after.keys().filter(|key| old.get(key).is_none())).collect();
         names.sort();
         for name in names {
             // A name of the resource, or how it is spoken to, is no property of it.
@@ -83,7 +84,7 @@ impl Comparison<'_> {
                 continue;
             }
             let below = |head: &str| if head.is_empty() { name.clone() } else { format!("{head}.{name}") };
-            let (left, right) = (member(before, name).unwrap_or(&Value::Null), member(after, name).unwrap_or(&Value::Null));
+            let (left, right) = (old.get(name).unwrap_or(&Value::Null), new.get(name).unwrap_or(&Value::Null));
             if full.is_empty() && name.eq_ignore_ascii_case("location") && is_same_location(left, right) {
                 continue;
             }

@@ -21,7 +21,11 @@ mod uri;
 pub(crate) use resource::id_of;
 pub(crate) use uri::resolve as resolve_uri;
 
-use std::{collections::HashMap, sync::Arc, sync::LazyLock};
+use std::{
+    cell::OnceCell,
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use serde_json::{Map, Value};
 
@@ -270,6 +274,23 @@ pub(crate) fn show(value: &Value, secure: bool) -> String {
 /// Returns a member; names are compared without case when none is exactly the same.
 pub(crate) fn member<'v>(members: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
     members.get(name).or_else(|| members.iter().find(|(key, _)| same_name(key, name)).map(|(_, value)| value))
+}
+
+/// An object's members for many look-ups, compared as [`member`] does.
+pub(crate) struct ByName<'v> {
+    members: &'v Map<String, Value>,
+    lower: OnceCell<HashMap<String, &'v Value>>,
+}
+
+impl<'v> ByName<'v> {
+    pub(crate) fn of(members: &'v Map<String, Value>) -> Self {
+        Self { members, lower: OnceCell::new() }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&'v Value> {
+        let all = || self.members.iter().rev().map(|(key, value)| (key.to_lowercase(), value)).collect::<HashMap<_, _>>();
+        self.members.get(name).or_else(|| self.lower.get_or_init(all).get(&name.to_lowercase()).copied())
+    }
 }
 
 pub(crate) fn same_name(a: &str, b: &str) -> bool {

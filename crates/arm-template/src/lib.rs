@@ -49,7 +49,7 @@ mod secure;
 mod surroundings;
 mod template;
 
-pub use budget::{Budget, Limit, MAX_DEPTH, MAX_PRODUCED, MAX_RESOURCES, MAX_STEPS, MAX_TEXT};
+pub use budget::{Budget, Limit, MAX_DEPTH, MAX_EXPRESSION, MAX_PRODUCED, MAX_RESOURCES, MAX_STEPS, MAX_TEXT};
 pub use diff::{ChangeKind, Delta, diff, diff_where};
 pub use error::{Cause, Code, Error, ExpressionPlace, Position};
 pub use function::function_names;

@@ -94,9 +94,8 @@ impl Document {
         let mut path = Path::root();
         for key in keys {
             let members = value.as_object()?;
-            let (name, inner) = members
-                .get_key_value(*key)
-                .or_else(|| members.iter().filter(|(name, _)| name.eq_ignore_ascii_case(key)).next_back())?;
+            let (name, inner) =
+                members.get_key_value(*key).or_else(|| members.iter().rfind(|(name, _)| name.eq_ignore_ascii_case(key)))?;
             path.push_key(name);
             value = inner;
         }

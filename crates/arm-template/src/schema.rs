@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::function::{member, same_value, show, type_name};
+use crate::function::{ByName, member, same_value, show, type_name};
 
 /// A type of the language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,15 +200,16 @@ impl Check<'_> {
             return self.value(chosen, &Value::Object(members.clone()), at);
         }
         let properties = spec.get("properties").and_then(Value::as_object);
+        let given = ByName::of(members);
         for (name, property) in properties.into_iter().flatten() {
-            match member(members, name) {
+            match given.get(name) {
                 Some(value) => self.value(property, value, &below(name))?,
                 None if is_nullable(self.definitions, property) => {}
                 None => return Err(format!("the property '{}' is missing", below(name))),
             }
         }
-        let is_own = |name: &str| properties.is_some_and(|properties| member(properties, name).is_some());
-        for (name, value) in members.iter().filter(|(name, _)| !is_own(name)) {
+        let own = properties.map(ByName::of);
+        for (name, value) in members.iter().filter(|(name, _)| own.as_ref().is_none_or(|own| own.get(name).is_none())) {
             match spec.get("additionalProperties") {
                 Some(Value::Bool(false)) => return Err(format!("the property '{}' is not one of the type's", below(name))),
                 Some(other @ Value::Object(_)) => self.value(other, value, &below(name))?,

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::path::{Path, Segment};
+use crate::{
+    function::{member, same_name, same_value},
+    path::{Path, Segment},
+};
 
 /// What stands in the place of a secure value.
 pub(crate) const HIDDEN: &str = "(secure)";
@@ -44,6 +47,55 @@ impl Body {
             }
         }
         value
+    }
+
+    /// Hides in what is deployed now what is secure in this body, so that the two can be compared and shown: see [`crate::diff()`].
+    ///
+    /// A secure value that differs from the deployed one is told apart from it without either being shown. Elements of arrays that
+    /// have names are found by them; an array whose elements have none is hidden as a whole.
+    pub fn redact_before(&self, before: &Value) -> Value {
+        let mut hidden = before.clone();
+        for path in &self.secure {
+            hide(&mut hidden, &self.value, path.segments());
+        }
+        hidden
+    }
+}
+
+/// What stands in the place of a deployed value that differs from the secure one.
+const HIDDEN_BEFORE: &str = "(secure, other value)";
+
+/// Hides the part of `before` that stands where `path` leads in `after`.
+fn hide(before: &mut Value, after: &Value, path: &[Segment]) {
+    if before.is_null() {
+        return;
+    }
+    let Some((segment, rest)) = path.split_first() else {
+        let mark = if same_value(before, after) { HIDDEN } else { HIDDEN_BEFORE };
+        *before = Value::String(mark.to_owned());
+        return;
+    };
+    match (segment, before, after) {
+        (Segment::Key(key), Value::Object(before), Value::Object(after)) => {
+            let own = before.keys().find(|own| same_name(own, key)).cloned();
+            if let (Some(before), Some(after)) = (own.and_then(|own| before.get_mut(&own)), after.get(key)) {
+                hide(before, after, rest);
+            }
+        }
+        (Segment::Index(index), Value::Array(before), Value::Array(after)) => {
+            let Some(after) = after.get(*index) else { return };
+            let name = |value: &Value| {
+                value.as_object().and_then(|value| member(value, "name")).and_then(Value::as_str).map(str::to_lowercase)
+            };
+            match name(after) {
+                Some(wanted) => {
+                    before.iter_mut().filter(|one| name(one).as_ref() == Some(&wanted)).for_each(|one| hide(one, after, rest))
+                }
+                None => before.iter_mut().for_each(|one| *one = Value::String(HIDDEN_BEFORE.to_owned())),
+            }
+        }
+        // What is there now is of another shape: nothing tells which part of it is secure.
+        (_, before, _) => *before = Value::String(HIDDEN_BEFORE.to_owned()),
     }
 }
 

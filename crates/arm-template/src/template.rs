@@ -142,7 +142,7 @@ impl Source {
 
     fn section(&self, name: &str) -> Option<(&str, &Value)> {
         let root = self.document.root().as_object()?;
-        root.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).next_back().map(|(key, value)| (key.as_str(), value))
+        root.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(key, value)| (key.as_str(), value))
     }
 
     /// Returns the resources at the top with their places and symbolic names.

@@ -9,7 +9,7 @@ use super::{
     lexer::{Token, tokens},
 };
 use crate::{
-    budget::{Limit, MAX_DEPTH},
+    budget::{Limit, MAX_DEPTH, MAX_EXPRESSION},
     error::{Cause, Error, Result},
 };
 
@@ -18,6 +18,9 @@ use crate::{
 /// # Errors
 /// `InvalidTemplate` with the column.
 pub(crate) fn parse(text: &str) -> Result<Expr> {
+    if text.len() > MAX_EXPRESSION && text.chars().nth(MAX_EXPRESSION).is_some() {
+        return Err(Limit::Expression.error());
+    }
     let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0 };
     let expression = parser.expression()?;
     match parser.peek() {

@@ -112,10 +112,13 @@ fn from_end<'a>(args: &Arguments<'a>) -> Result<Option<&'a Value>> {
         .and_then(|at| items.get(at)))
 }
 
+/// Says whether an element is the one that is looked for.
+type Wanted<'w> = dyn Fn(&Value) -> bool + 'w;
+
 /// Where an element stands, or a text within a text; texts within a text are compared without case.
 fn index_of(
     args: &Arguments<'_>,
-    of_array: fn(&[Value], &dyn Fn(&Value) -> bool) -> Option<usize>,
+    of_array: fn(&[Value], &Wanted<'_>) -> Option<usize>,
     of_text: fn(&str, &str) -> Option<usize>,
 ) -> Result<Value> {
     let index = match args.any(0) {

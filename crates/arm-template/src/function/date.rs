@@ -130,7 +130,7 @@ fn nanoseconds(text: &str) -> Option<i128> {
             _ => return None,
         };
         let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
-        if !fraction.is_empty() && (c.to_ascii_uppercase() != 'S' || fraction.len() > 9) {
+        if !fraction.is_empty() && (!c.eq_ignore_ascii_case(&'S') || fraction.len() > 9) {
             return None;
         }
         total = total.checked_add(whole.parse::<i128>().ok()?.checked_mul(unit)?)?;

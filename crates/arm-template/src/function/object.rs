@@ -1,8 +1,14 @@
 //! Functions of objects, and the set functions of objects and arrays.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value, json};
 
-use super::{Arguments, Function, comparison::equal, many, member, same_name, value};
+use super::{
+    Arguments, ByName, Function,
+    comparison::{canonical, equal},
+    many, value,
+};
 use crate::{error::Result, evaluate, reader};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -26,21 +32,46 @@ fn create(args: &Arguments<'_>) -> Result<Value> {
     if !args.len().is_multiple_of(2) {
         return Err(args.refuse("expects a value for each name"));
     }
-    let mut members = Map::new();
+    let mut made = Merged::default();
     for at in (0..args.len()).step_by(2) {
-        put(&mut members, args.text(at)?, args.any(at + 1).clone());
+        made.put(args.text(at)?, args.any(at + 1).clone());
     }
-    Ok(Value::Object(members))
+    Ok(Value::Object(made.members))
 }
 
-/// Sets a member in the place of one whose name differs by case at most.
-fn put(members: &mut Map<String, Value>, name: &str, value: Value) {
-    if let Some(there) = members.get_mut(name) {
-        *there = value;
-        return;
+/// An object in the making, in which names that differ by case at most are one.
+#[derive(Default)]
+struct Merged {
+    members: Map<String, Value>,
+    /// The names as they are, by the names in lower case.
+    names: HashMap<String, String>,
+}
+
+impl Merged {
+    fn of(members: Map<String, Value>) -> Self {
+        let names = members.keys().map(|key| (key.to_lowercase(), key.clone())).collect();
+        Self { members, names }
     }
-    let same = members.keys().find(|key| same_name(key, name)).cloned();
-    members.insert(same.unwrap_or_else(|| name.to_owned()), value);
+
+    fn put(&mut self, name: &str, value: Value) {
+        let own = self.names.entry(name.to_lowercase()).or_insert_with(|| name.to_owned());
+        self.members.insert(own.clone(), value);
+    }
+
+    /// Adds an object's members; objects that both have are merged in turn.
+    fn merge(&mut self, from: &Map<String, Value>) {
+        for (key, value) in from {
+            let ours = self.names.get(&key.to_lowercase()).and_then(|own| self.members.get_mut(own));
+            match (ours, value) {
+                (Some(Value::Object(ours)), Value::Object(theirs)) => {
+                    let mut inner = Self::of(std::mem::take(ours));
+                    inner.merge(theirs);
+                    *ours = inner.members;
+                }
+                _ => self.put(key, value.clone()),
+            }
+        }
+    }
 }
 
 fn sorted(members: &Map<String, Value>) -> Vec<(&String, &Value)> {
@@ -53,68 +84,48 @@ fn intersection(args: &Arguments<'_>) -> Result<Value> {
     if args.any(0).is_object() {
         let mut kept = args.object(0)?.clone();
         for at in 1..args.len() {
-            let other = args.object(at)?;
-            kept.retain(|key, value| member(other, key).is_some_and(|theirs| equal(value, theirs)));
+            let other = ByName::of(args.object(at)?);
+            kept.retain(|key, value| other.get(key).is_some_and(|theirs| equal(value, theirs)));
         }
         return Ok(Value::Object(kept));
     }
     let mut kept = distinct(args.array(0)?.iter());
     for at in 1..args.len() {
-        let other = args.array(at)?;
-        kept.retain(|item| other.iter().any(|theirs| equal(item, theirs)));
+        let other: HashSet<String> = args.array(at)?.iter().map(canonical).collect();
+        kept.retain(|item| other.contains(&canonical(item)));
     }
     Ok(kept.into_iter().cloned().collect())
 }
 
 fn distinct<'a>(items: impl Iterator<Item = &'a Value>) -> Vec<&'a Value> {
-    let mut seen: Vec<&Value> = Vec::new();
-    let mut texts = std::collections::HashSet::new();
-    for item in items {
-        let is_new = match item {
-            Value::String(text) => texts.insert(text.as_str()),
-            _ => !seen.iter().any(|known| equal(known, item)),
-        };
-        if is_new {
-            seen.push(item);
-        }
-    }
-    seen
+    let mut seen = HashSet::new();
+    items.filter(|item| seen.insert(canonical(item))).collect()
 }
 
 /// Objects are merged, those within them too; of arrays every element is kept once.
 fn union(args: &Arguments<'_>) -> Result<Value> {
     if args.any(0).is_object() {
-        let mut merged = args.object(0)?.clone();
+        let mut merged = Merged::of(args.object(0)?.clone());
         for at in 1..args.len() {
-            merge(&mut merged, args.object(at)?);
+            merged.merge(args.object(at)?);
         }
-        return Ok(Value::Object(merged));
+        return Ok(Value::Object(merged.members));
     }
     let arrays = (0..args.len()).map(|at| args.array(at)).collect::<Result<Vec<_>>>()?;
     Ok(distinct(arrays.into_iter().flatten()).into_iter().cloned().collect())
 }
 
-fn merge(into: &mut Map<String, Value>, from: &Map<String, Value>) {
-    for (key, value) in from {
-        let same = into.keys().find(|known| same_name(known, key)).cloned();
-        match (same.as_ref().and_then(|same| into.get_mut(same)), value) {
-            (Some(Value::Object(ours)), Value::Object(theirs)) => merge(ours, theirs),
-            _ => put(into, key, value.clone()),
-        }
-    }
-}
-
 fn shallow_merge(args: &Arguments<'_>) -> Result<Value> {
-    let mut merged = Map::new();
+    let mut merged = Merged::default();
     for item in args.array(0)? {
         let Value::Object(members) = item else {
             return Err(args.refuse(format!("expects an array of objects, in it is {}", super::with_article(item))));
         };
         for (key, value) in members {
-            put(&mut merged, key, value.clone());
+            merged.put(key, value.clone());
         }
     }
-    Ok(Value::Object(merged))
+    Ok(Value::Object(merged.members))
 }
 
 fn parsed(args: &Arguments<'_>) -> Result<Value> {

@@ -35,6 +35,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
 /// The longest text that padding makes.
 const MAX_PADDED: i64 = 131_072;
 
+/// The most texts that another is split at.
+const MAX_DELIMITERS: usize = 64;
+
 /// Writes a value as a text, as .NET does: `True`, and objects as JSON.
 pub(super) fn to_text(value: &Value) -> String {
     match value {
@@ -124,21 +127,24 @@ fn split(args: &Arguments<'_>) -> Result<Value> {
         _ => return Err(args.wrong(1, "a text or an array of texts")),
     };
     let delimiters: Vec<&str> = delimiters.into_iter().filter(|delimiter| !delimiter.is_empty()).collect();
-    let mut parts = Vec::new();
-    let mut rest = text;
-    // Where several delimiters begin at once, the first in the list is taken, as .NET does.
-    while let Some((at, delimiter)) = delimiters
-        .iter()
-        .enumerate()
-        .filter_map(|(order, delimiter)| rest.find(delimiter).map(|at| (at, order, *delimiter)))
-        .min()
-        .map(|(at, _, delimiter)| (at, delimiter))
-    {
-        parts.push(Value::from(&rest[..at]));
-        args.room(parts.len().saturating_mul(64))?;
-        rest = &rest[at + delimiter.len()..];
+    if delimiters.len() > MAX_DELIMITERS {
+        return Err(args.refuse(format!("splits at {MAX_DELIMITERS} different texts at most")));
     }
-    parts.push(Value::from(rest));
+    // Where each delimiter is found next; looked for again only when that is passed.
+    let mut next: Vec<Option<usize>> = delimiters.iter().map(|delimiter| text.find(delimiter)).collect();
+    let (mut parts, mut start) = (Vec::new(), 0);
+    // Where several delimiters begin at once, the first in the list is taken, as .NET does.
+    while let Some((at, order)) = next.iter().enumerate().filter_map(|(order, at)| at.map(|at| (at, order))).min() {
+        parts.push(Value::from(&text[start..at]));
+        args.room(parts.len().saturating_mul(64))?;
+        start = at + delimiters[order].len();
+        for (delimiter, found) in delimiters.iter().zip(&mut next) {
+            if found.is_some_and(|found| found < start) {
+                *found = text[start..].find(delimiter).map(|at| start + at);
+            }
+        }
+    }
+    parts.push(Value::from(&text[start..]));
     Ok(Value::Array(parts))
 }
 

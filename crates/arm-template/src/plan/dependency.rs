@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Directory, Planned,
-    order::{Edges, reaches},
+    order::{Edges, Waiting},
 };
 use crate::{
     budget::Budget,
@@ -62,10 +62,13 @@ pub(super) fn edges(
         edges[index].extend(scan.found);
         guesses[index] = scan.guessed;
     }
-    for (index, guessed) in guesses.into_iter().enumerate() {
-        for guess in guessed {
-            if !reaches(&edges, guess, index) {
-                edges[index].insert(guess);
+    // What is only guessed must not make a circle.
+    let mut waiting = Waiting::of(&edges);
+    for (index, guessed) in guesses.into_iter().enumerate().filter(|(_, guessed)| !guessed.is_empty()) {
+        let waits = waiting.for_resource(index);
+        for guess in guessed.into_iter().filter(|guess| !waits[*guess]) {
+            if edges[index].insert(guess) {
+                waiting.add(index, guess);
             }
         }
     }
@@ -73,9 +76,11 @@ pub(super) fn edges(
     for (index, child) in resources.iter().enumerate() {
         if let Some(parent) = parent_id(child).and_then(|id| directory.index_of_id(&id)).filter(|parent| *parent != index)
             && resources[parent].active
-            && !reaches(&edges, parent, index)
+            && !edges[index].contains(&parent)
+            && !waiting.for_resource(index)[parent]
         {
             edges[index].insert(parent);
+            waiting.add(index, parent);
         }
     }
     Ok(edges)

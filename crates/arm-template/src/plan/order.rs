@@ -38,6 +38,9 @@ pub(super) fn ordered(resources: &[Planned], edges: Edges) -> Result<Vec<Vec<Str
     Ok(through.into_iter().map(|to| to.into_iter().map(|to| resources[to].id.clone()).collect()).collect())
 }
 
+/// A circle in a message shows at most so many members.
+const MAX_SHOWN: usize = 20;
+
 #[derive(Clone, Copy, PartialEq)]
 enum Mark {
     New,
@@ -71,7 +74,10 @@ fn sequence(resources: &[Planned], edges: &Edges) -> Result<Vec<usize>> {
                     }
                     Mark::Open => {
                         let members = trail.iter().map(|(index, _)| *index).skip_while(|index| *index != next).chain([next]);
-                        let names: Vec<&str> = members.map(|index| resources[index].id.as_str()).collect();
+                        let mut names: Vec<&str> = members.map(|index| resources[index].id.as_str()).collect();
+                        if names.len() > MAX_SHOWN {
+                            names.splice(MAX_SHOWN / 2..names.len() - MAX_SHOWN / 2, ["…"]);
+                        }
                         let message = format!("Circular dependency detected on resource: {}", names.join(" -> "));
                         return Err(Error::template(message).at(&resources[next].place));
                     }
@@ -82,17 +88,35 @@ fn sequence(resources: &[Planned], edges: &Edges) -> Result<Vec<usize>> {
     Ok(done)
 }
 
-/// Whether `from` waits for `to`, through others or not.
-pub(super) fn reaches(edges: &Edges, from: usize, to: usize) -> bool {
-    let mut seen = vec![false; edges.len()];
-    let mut open = vec![from];
-    while let Some(index) = open.pop() {
-        if index == to {
-            return true;
+/// Who waits for a resource, through others or not, itself included. Edges that lead away from the resource do not change it.
+pub(super) struct Waiting {
+    /// For each resource, those that wait for it.
+    by: Vec<Vec<usize>>,
+}
+
+impl Waiting {
+    pub(super) fn of(edges: &Edges) -> Self {
+        let mut by = vec![Vec::new(); edges.len()];
+        for (from, to) in edges.iter().enumerate() {
+            for to in to {
+                by[*to].push(from);
+            }
         }
-        if !std::mem::replace(&mut seen[index], true) {
-            open.extend(&edges[index]);
-        }
+        Self { by }
     }
-    false
+
+    pub(super) fn add(&mut self, from: usize, to: usize) {
+        self.by[to].push(from);
+    }
+
+    pub(super) fn for_resource(&self, index: usize) -> Vec<bool> {
+        let mut waits = vec![false; self.by.len()];
+        let mut open = vec![index];
+        while let Some(index) = open.pop() {
+            if !std::mem::replace(&mut waits[index], true) {
+                open.extend(&self.by[index]);
+            }
+        }
+        waits
+    }
 }

@@ -69,8 +69,8 @@ impl<'a> Parser<'a> {
             self.at += rest.len() - solid.len();
             if solid.starts_with("//") {
                 self.at += solid.find('\n').unwrap_or(solid.len());
-            } else if solid.starts_with("/*") {
-                match solid[2..].find("*/") {
+            } else if let Some(comment) = solid.strip_prefix("/*") {
+                match comment.find("*/") {
                     Some(end) => self.at += end + 4,
                     None => return Err(self.error("a comment begins that does not end")),
                 }

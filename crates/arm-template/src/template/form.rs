@@ -40,7 +40,7 @@ pub(super) fn read(document: &Document, secrets: HashSet<Path>) -> Result<Source
         return Err(Error::template(message).at(&root.key(unknown)));
     }
     let section = |name: &str| {
-        let found = sections.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).next_back();
+        let found = sections.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map_or_else(|| (root.key(name), &Value::Null), |(key, value)| (root.key(key), value))
     };
     check_head(section("$schema"), section("contentVersion"))?;

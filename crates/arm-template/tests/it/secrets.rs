@@ -147,3 +147,21 @@ fn what_an_outer_template_makes_is_not_evaluated_again() {
     let outputs = plan.outputs(&World::usual(), &mut Budget::new()).expect("it has outputs");
     assert_eq!(outputs.0[0].value, "[toUpper('a')]");
 }
+
+#[test]
+fn what_if_tells_that_a_secret_changes_and_shows_neither() {
+    let plan = secret_plan(json!({ "resources": [{ "type": "Test.Test/things", "apiVersion": "1", "name": "a", "properties": {
+        "settings": [{ "name": "A", "value": "1" }, { "name": "KEY", "value": "[parameters('password')]" }], "list": ["[parameters('password')]"],
+    } }] }))
+    .expect("it expands");
+    let body = plan.evaluate(&plan.resources()[0], &World::usual(), &mut Budget::new()).expect("it is evaluated");
+    let delta = |key: &str, list: Value| {
+        let before = json!({ "properties": { "settings": [{ "name": "KEY", "value": key }, { "name": "A", "value": "1" }], "list": list } });
+        let deltas = pillion_arm_template::diff(&body.redact_before(&before), &body.redacted());
+        let shown: Value = deltas.iter().map(pillion_arm_template::Delta::to_wire).collect();
+        assert!(!shown.to_string().contains("hunter2") && !shown.to_string().contains("older"), "{shown}");
+        deltas.into_iter().map(|delta| delta.path).collect::<Vec<_>>()
+    };
+    assert_eq!(delta("older-secret", json!(["older-secret"])), ["properties.list", "properties.settings"]);
+    assert_eq!(delta(SECRET, json!([])), ["properties.list"]);
+}
