@@ -70,6 +70,20 @@ fn probe(spec: &ContainerSpec, gate: Gate) -> Option<&Probe> {
     }
 }
 
+/// The declared port, where a probe asks just that.
+fn asked_port(spec: &ContainerSpec, gate: Gate) -> Option<u16> {
+    let asked = match &probe(spec, gate)?.check {
+        Check::Http { port, .. } | Check::Tcp { port } => *port,
+        Check::Exec { .. } => return None,
+    };
+    spec.port.filter(|declared| asked.is_none_or(|asked| asked == *declared))
+}
+
+/// Returns true for a program that listens, but not where it should.
+fn misplaced(fault: &Fault) -> bool {
+    matches!(fault, Fault::OtherPortOpened { .. } | Fault::PortTaken { .. })
+}
+
 fn startup_limit(life: &Life) -> Option<Ms> {
     let within = life.spec.startup.as_ref()?.within_ms;
     (within > 0).then_some(life.since + within)
@@ -147,7 +161,14 @@ impl Instance {
                     pulse.failures += 1;
                     pulse.again_soon(now, interval);
                     if ran >= PATIENCE && pulse.failures >= allowed {
-                        c.diagnose(fault, Vec::new());
+                        let refused = matches!(fault, Fault::ProbeRefused { .. }) && asked_port(&life.spec, gate).is_some();
+                        if refused {
+                            fx.push(Command::Look { of });
+                        }
+                        // Where the program listens tells more than that it does not listen there.
+                        if !(refused && c.diagnosis.as_ref().is_some_and(|known| misplaced(&known.fault))) {
+                            c.diagnose(fault, Vec::new());
+                        }
                     }
                 }
             },
@@ -209,7 +230,23 @@ impl Instance {
         let (own, others): (Vec<Listener>, Vec<Listener>) =
             listeners.into_iter().partition(|l| l.container.as_deref().is_none_or(|holder| holder == name));
         c.listeners = own.iter().filter(|l| l.container.is_some()).cloned().collect();
-        let Phase::Running { life, health: Health::Starting { gate: Gate::Port, pulse }, .. } = &mut c.phase else { return };
+        let Phase::Running { life, health: Health::Starting { gate, pulse }, .. } = &mut c.phase else { return };
+        if *gate != Gate::Port {
+            let (wanted, known) = (asked_port(&life.spec, *gate), c.diagnosis.as_ref().map(|known| &known.fault));
+            match (wanted, known) {
+                (Some(wanted), Some(Fault::ProbeRefused { .. })) if !c.listeners.is_empty() => {
+                    if c.listeners.iter().all(|l| l.address.port() != wanted) {
+                        let found = c.listeners.clone();
+                        c.diagnose(Fault::OtherPortOpened { wanted, found }, Vec::new());
+                    }
+                }
+                (Some(wanted), Some(known)) if misplaced(known) && own.iter().any(|l| l.address.port() == wanted) => {
+                    c.diagnosis = None;
+                }
+                (_, _) => {}
+            }
+            return;
+        }
         let waited_ms = now.saturating_sub(life.since);
         let found = match life.spec.port {
             Some(wanted) => own.iter().any(|l| l.address.port() == wanted).then_some(wanted),
