@@ -30,7 +30,20 @@
 //! The phases of a deployment: [`read`] the request, [`Template::parse`] the part of it that is the template (unknown functions and bad
 //! syntax are found here), [`Template::expand`] it with parameters into a [`Plan`] (names, ids, conditions, copies and the order are known
 //! now), then [`Plan::evaluate`] each resource when those in its `depends_on` are deployed, and [`Plan::outputs`] at the end. [`diff()`]
-//! compares two bodies for what-if.
+//! compares two bodies for what-if; [`Body::redacted`] and [`Body::redact_before`] hide in both what is secure.
+//!
+//! Chance and time come in with the [`Surroundings`]: with the same surroundings and parameters a template gives the same plan, so a
+//! deployment can be taken up again after a restart by expanding it once more.
+//!
+//! # Differences from Resource Manager
+//!
+//! - Whatever is made of a secure parameter, or of what a `list…` function returns, is secure: an output made of it has no value on the
+//!   wire, whatever type it declares, and such a value can't be a part of a resource's name, type or `dependsOn`.
+//! - A child waits for its parent if both are in the template, even if `dependsOn` does not say so, unless that makes a circle.
+//! - A reference whose id is known only while a lambda runs makes the resource wait for all that it may mean.
+//! - Texts are counted and cut in characters, not in UTF-16 units. Texts are compared by code points.
+//! - `pickZones` gives no zones. References to key vaults in parameters are refused. `toLogicalZone` and `toPhysicalZone` do not exist.
+//! - Two resources may have one id if at most one of them has a true condition.
 
 mod budget;
 mod diff;

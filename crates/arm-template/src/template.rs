@@ -97,6 +97,13 @@ impl Template {
         self.source.document.root()
     }
 
+    /// Returns a number that is the same for the same template, as text: a deployment shows it as `templateHash`.
+    pub fn hash(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(self.root().to_string());
+        digest[..8].iter().fold(0u64, |number, byte| (number << 8) | u64::from(*byte)).to_string()
+    }
+
     /// Returns the types of the resources as they are written, and where: what a caller may refuse before it expands anything.
     pub fn resource_types(&self) -> Vec<(Path, String)> {
         self.source

@@ -57,7 +57,13 @@ pub(super) fn evaluate(
     walk.lenient = strictness == Strictness::Known;
     if resource.kind == Kind::Deployment {
         let template = template_path(parts);
-        if is_inner_deployment(parts) { walk.verbatim = template } else { walk.escaped = template }
+        let is_written = template.as_ref().is_some_and(|path| core.scope.source.at(&resource.place.join(path)).is_object());
+        match (is_inner_deployment(parts), is_written) {
+            (true, true) => walk.verbatim = template,
+            // A template that an expression makes is evaluated on its own, whatever the scope.
+            (_, false) => {}
+            (false, true) => walk.escaped = template,
+        }
     }
     for (key, raw) in parts {
         let lower = key.to_lowercase();

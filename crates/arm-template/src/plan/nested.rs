@@ -136,7 +136,8 @@ fn inline(core: &Core, resource: &Planned, parts: &Map<String, Value>, template:
     };
     let head = resource.place.join(&path);
     let source = &core.scope.source;
-    let parsed = if is_inner_deployment(parts) {
+    let is_written = core.scope.source.at(&head).is_object();
+    let parsed = if is_inner_deployment(parts) && is_written {
         Template::parse_with(&source.document.inner(&head), source.secrets_below(&head))
     } else {
         let secrets = secure.iter().filter_map(|secret| secret.below(&path)).collect();

@@ -156,6 +156,31 @@ fn check(name: &str) {
     assert_eq!(pretty(&came), pretty(&expected["came"]), "{name}: PILLION_GOLDEN=write writes it anew");
 }
 
+#[test]
+fn a_plan_is_the_same_each_time_and_can_go_to_another_thread() {
+    fn moves<T: Send + Sync + 'static>(_: &T) {}
+    let template = super::deployed::template(json!({
+        "parameters": { "id": { "type": "string", "defaultValue": "[concat(newGuid(), newGuid(), utcNow('o'))]" }, "other": { "type": "string", "defaultValue": "[newGuid()]" } },
+    }));
+    let template = Template::parse(&pillion_arm_template::Document::from_value(template)).expect("it is a template");
+    let expand = |around: &Surroundings| template.expand(&Parameters::default(), around, &mut Budget::new()).expect("it expands");
+    let around = surroundings();
+    let stored: Surroundings = serde_json::from_value(serde_json::to_value(&around).expect("it is stored")).expect("it is read");
+    let plan = expand(&around);
+    moves(&plan);
+    moves(&template);
+    assert_eq!(plan.parameters(), expand(&stored).parameters());
+    assert_ne!(
+        plan.parameters()[0].value.as_str().expect("a text")[..36],
+        plan.parameters()[0].value.as_str().expect("a text")[36..72]
+    );
+    assert_ne!(plan.parameters(), expand(&Surroundings { entropy: [7; 16], ..around }).parameters());
+    assert_eq!(
+        template.hash(),
+        Template::parse(&pillion_arm_template::Document::from_value(template.root().clone())).expect("again").hash()
+    );
+}
+
 macro_rules! templates {
     ($($test:ident $file:literal;)*) => {
         $(#[test] fn $test() { check($file); })*
