@@ -10,13 +10,14 @@ use futures::{
     stream::{self, BoxStream},
 };
 use pillion_engine::Observed;
+use pillion_fault::Diagnosis;
 use pillion_model::{AppName, ContainerName, ContainerPhase, ContainerStatus, InstanceId, RevisionNumber};
 use pillion_store::{Event, Kind, Outcome};
 use tokio::sync::watch;
 
 use crate::{
     ContainerProgress, RolloutEvent,
-    diagnosis::proven,
+    diagnosis::{most_telling, proven},
     record::{Intent, Record},
     shared::{PullProgress, Shared, wall_ms},
 };
@@ -119,7 +120,10 @@ impl Rollout {
             seen += 1;
             ready += u32::from(proven(one, None));
             now.extend(
-                one.status.containers.iter().map(|status| (status.name.clone(), Some(one.status.id.clone()), progress(status))),
+                one.status
+                    .containers
+                    .iter()
+                    .map(|status| (status.name.clone(), Some(one.status.id.clone()), progress(status, &one.diagnoses))),
             );
         }
         for (container, instance, progress) in now {
@@ -136,11 +140,14 @@ impl Rollout {
     }
 }
 
-fn progress(status: &ContainerStatus) -> ContainerProgress {
+fn progress(status: &ContainerStatus, known: &[Diagnosis]) -> ContainerProgress {
     match &status.phase {
         ContainerPhase::Waiting { on } => ContainerProgress::Waiting { on: on.clone() },
         ContainerPhase::Starting => ContainerProgress::Starting,
-        ContainerPhase::Running { ready: false, .. } => ContainerProgress::Running,
+        ContainerPhase::Running { ready: false, .. } => {
+            let own = known.iter().filter(|diagnosis| diagnosis.container.as_deref() == Some(status.name.as_str()));
+            ContainerProgress::Running { diagnosis: most_telling(own.cloned()).map(Box::new) }
+        }
         ContainerPhase::Running { ready: true, .. } => ContainerProgress::Ready,
         ContainerPhase::BackOff { last, .. } => ContainerProgress::BackOff { diagnosis: last.clone(), restarts: status.restarts },
         ContainerPhase::Completed => ContainerProgress::Completed,

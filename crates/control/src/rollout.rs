@@ -60,8 +60,11 @@ pub enum ContainerProgress {
         on: Vec<String>,
     },
     Starting,
-    /// Its process runs; its probe has not passed yet.
-    Running,
+    /// Its process runs; its probe has not passed yet, and `diagnosis` says why once that is known.
+    Running {
+        #[serde(default)]
+        diagnosis: Option<Box<Diagnosis>>,
+    },
     Ready,
     /// A run-once container ended with 0.
     Completed,

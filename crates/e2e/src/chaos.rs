@@ -14,6 +14,12 @@ pub struct Dice {
     state: u64,
 }
 
+impl From<u64> for Dice {
+    fn from(seed: u64) -> Dice {
+        Dice { state: seed }
+    }
+}
+
 impl Dice {
     /// Takes the seed from `PILLION_SEED` or the clock, and says it, so that a failure can be repeated.
     pub fn seeded(test: &str) -> Dice {
@@ -64,6 +70,16 @@ pub struct Process {
     pub pid: i32,
     /// The instance it belongs to.
     pub instance: Option<String>,
+}
+
+/// Returns how long a process has lived, to a hundredth of a second (proc_pid_stat(5), `starttime`); none if it is gone.
+pub fn age(pid: i32) -> Option<Duration> {
+    const TICKS_A_SECOND: f64 = 100.0;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before the last `)` may hold spaces; the start is the 20th field after it.
+    let began: f64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    let up: f64 = fs::read_to_string("/proc/uptime").ok()?.split_whitespace().next()?.parse().ok()?;
+    Duration::try_from_secs_f64(up - began / TICKS_A_SECOND).ok()
 }
 
 /// Finds every process that belongs to a copy, by its arguments, its parents and its control group.

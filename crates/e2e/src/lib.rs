@@ -16,7 +16,7 @@ mod registry;
 mod wait;
 
 pub use az::{Az, NOT_FOUND, endpoint};
-pub use chaos::{Dice, Process, Role, kill, kill_next_helper, of_role, processes};
+pub use chaos::{Dice, Process, Role, age, kill, kill_next_helper, of_role, processes};
 pub use copy::{Copy, Ran, Running};
 pub use http::{Answer, get, request};
 pub use images::{Images, Packed};

@@ -28,7 +28,7 @@ impl Diagnosis {
 
     /// Returns the sentence with its subject, in one line.
     pub fn line(&self, called: Called) -> String {
-        let sentence = self.fault.to_string().replace('\n', " ");
+        let sentence = printable(&self.fault.to_string());
         let Some(name) = &self.container else { return sentence };
         let noun = match called {
             Called::Container => "container",
@@ -50,6 +50,16 @@ impl Diagnosis {
         })
     }
 
+    /// Returns the fix, with the names of this container and of the app filled in.
+    pub fn hint_for(&self, app: &str) -> Option<String> {
+        Some(self.hint()?.replace(" APP", &format!(" {app}")))
+    }
+
+    /// Returns the container's last lines as they can be shown on any terminal.
+    pub fn last_lines(&self) -> impl Iterator<Item = String> {
+        self.log_tail.iter().map(|line| printable(line))
+    }
+
     /// Returns the whole text: line one container and cause, line two `hint:` and the fix, then the container's last lines.
     pub fn render(&self, called: Called, tail: LogTail) -> String {
         let mut text = self.line(called);
@@ -59,9 +69,9 @@ impl Diagnosis {
         }
         if tail == LogTail::Shown && !self.log_tail.is_empty() {
             text.push_str("\nits last lines:");
-            for line in &self.log_tail {
+            for line in self.last_lines() {
                 text.push_str("\n  | ");
-                text.push_str(line);
+                text.push_str(&line);
             }
         }
         text
@@ -79,6 +89,30 @@ impl std::error::Error for Diagnosis {}
 impl From<Fault> for Diagnosis {
     fn from(fault: Fault) -> Self {
         Self { container: None, fault, log_tail: Vec::new() }
+    }
+}
+
+/// Takes out what steers a terminal: a container's words must not move the cursor, ring or retitle the window.
+fn printable(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\u{1b}' => skip_sequence(&mut rest),
+            '\n' | '\t' => kept.push(' '),
+            c if c.is_control() => {}
+            c => kept.push(c),
+        }
+    }
+    kept
+}
+
+/// Skips the rest of an escape sequence (ECMA-48): `[` up to its final letter, a string up to its end, or one character.
+fn skip_sequence(rest: &mut std::str::Chars<'_>) {
+    match rest.next() {
+        Some('[') => drop(rest.find(|c| ('@'..='~').contains(c))),
+        Some(']' | 'P' | 'X' | '^' | '_') => drop(rest.find(|c| matches!(c, '\u{7}' | '\u{1b}' | '\u{9c}'))),
+        Some(_) | None => {}
     }
 }
 
@@ -110,6 +144,21 @@ mod tests {
         let fault = Fault::Exited { exit: Exit::Code { code: 1 }, after_ms: 3 };
         let hint = Diagnosis::of("web", fault).hint().expect("an exit has a hint");
         assert!(hint.ends_with("`pillion logs APP -c web`"), "{hint}");
+    }
+
+    #[test]
+    fn the_hint_fills_in_the_app() {
+        let fault = Fault::Exited { exit: Exit::Code { code: 1 }, after_ms: 3 };
+        let hint = Diagnosis::of("web", fault).hint_for("shop").expect("an exit has a hint");
+        assert!(hint.ends_with("`pillion logs shop -c web`"), "{hint}");
+    }
+
+    #[test]
+    fn what_a_container_said_cannot_steer_the_terminal() {
+        let mut diagnosis = Diagnosis::of("web", Fault::Exited { exit: Exit::Code { code: 1 }, after_ms: 3 });
+        diagnosis.log_tail =
+            vec!["\u{1b}[2J\u{1b}[31mred\u{1b}[0m\u{7}".into(), "\u{1b}]0;title\u{7}after".into(), "a\tb\0c".into()];
+        assert_eq!(diagnosis.last_lines().collect::<Vec<_>>(), ["red", "after", "a bc"]);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Complaint {
     outcome: Outcome,
     sentence: String,
     causes: Vec<String>,
+    /// What is so all the same.
+    standing: Option<String>,
     hint: Option<String>,
     /// The last lines a container printed.
     log_tail: Vec<String>,
@@ -29,7 +31,14 @@ pub struct Complaint {
 
 impl Complaint {
     pub fn new(sentence: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Failed, sentence: sentence.into(), causes: Vec::new(), hint: None, log_tail: Vec::new() }
+        Self {
+            outcome: Outcome::Failed,
+            sentence: sentence.into(),
+            causes: Vec::new(),
+            standing: None,
+            hint: None,
+            log_tail: Vec::new(),
+        }
     }
 
     pub fn usage(sentence: impl Into<String>) -> Self {
@@ -60,6 +69,12 @@ impl Complaint {
         self
     }
 
+    /// Says what is so all the same: `revision 3 goes on serving`.
+    pub fn all_the_same(mut self, standing: impl Into<String>) -> Self {
+        self.standing = Some(standing.into());
+        self
+    }
+
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -79,8 +94,9 @@ impl Complaint {
             outcome: Outcome::Failed,
             sentence: format!("{app} is not ready: {}", diagnosis.line(Called::Container)),
             causes: Vec::new(),
-            hint: diagnosis.hint(),
-            log_tail: diagnosis.log_tail,
+            standing: None,
+            hint: diagnosis.hint_for(app),
+            log_tail: diagnosis.last_lines().collect(),
         }
     }
 
@@ -93,6 +109,9 @@ impl Complaint {
         }
         for cause in &self.causes {
             writeln!(out, "  {} {cause}", paint.dim("because"))?;
+        }
+        if let Some(standing) = &self.standing {
+            writeln!(out, "  {standing}")?;
         }
         if let Some(hint) = &self.hint {
             let mut lines = hint.lines();
@@ -142,7 +161,7 @@ impl Complaint {
             409 | 412 => Outcome::Conflict,
             _ => Outcome::Failed,
         };
-        let log_tail = body.diagnosis.map(|d| d.log_tail).unwrap_or_default();
+        let log_tail = body.diagnosis.map(|d| d.last_lines().collect()).unwrap_or_default();
         Self { outcome, log_tail, hint: body.hint, ..Self::new(body.message) }.problems(&body.problems)
     }
 

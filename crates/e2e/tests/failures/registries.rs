@@ -221,6 +221,23 @@ fn a_registry_whose_certificate_nobody_vouches_for() {
     stage.heals(&broken);
 }
 
+#[test]
+fn a_certificate_that_was_replaced_in_its_file_is_taken_by_a_reload() {
+    let stage = Stage::new();
+    let (tls, other) = (Tls::before(&stage.registry), Tls::before(&stage.registry));
+    let image = stage.image.replace(&stage.registry.host(), &tls.address);
+    let app = soon(&stage.app_of(&image, &["port: 8080", "command: [serve, '8080']"]));
+    let trusted = stage.copy.file("trusted.pem", &fs::read_to_string(&other.authority).expect("a certificate"));
+    stage.copy.configure(&format!("registryCertificates: ['{}']\n", trusted.display()));
+    stage.copy.ok(["system", "reload"]);
+    let told = Told::of(stage.copy.apply(&app));
+    assert!(told.head.contains("no TLS connection"), "{}", told.head);
+
+    fs::copy(&tls.authority, &trusted).expect("the certificate is replaced");
+    stage.copy.ok(["system", "reload"]);
+    stage.heals(&app);
+}
+
 /// `0.0.0.0` reaches this machine, but is no loopback name: what listens there must speak TLS or be listed.
 #[test]
 fn a_registry_without_tls_that_is_not_on_loopback() {

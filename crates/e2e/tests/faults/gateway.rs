@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use pillion_e2e::{Dice, Load, Role, kill, of_role, until};
+use pillion_e2e::{Dice, Load, Role, age, kill, of_role, until};
 
 use crate::fleet::{Fleet, RECOVERY};
+
+/// As long as the server wants a gateway to have lived before it replaces it without a pause.
+const WELL_AFTER: Duration = Duration::from_millis(500);
 
 #[test]
 fn a_killed_gateway_is_replaced_and_refuses_no_connection_meanwhile() {
@@ -14,10 +17,12 @@ fn a_killed_gateway_is_replaced_and_refuses_no_connection_meanwhile() {
     let load = Load::on(&fleet.copy.url("app0"));
     let mut cut = 0;
     for _ in 0..40 {
-        // One that dies sooner is not hurried: its successor waits longer each time.
-        std::thread::sleep(Duration::from_millis(500));
+        // The successor of one that dies sooner is not hurried: it waits longer each time.
+        let gateway = until("there is a gateway that was well", RECOVERY, || {
+            let gateway = of_role(&fleet.copy, Role::Gateway).first()?.pid;
+            (age(gateway)? > WELL_AFTER).then_some(gateway)
+        });
         dice.linger(Duration::from_millis(100));
-        let gateway = until("there is a gateway", RECOVERY, || Some(of_role(&fleet.copy, Role::Gateway).first()?.pid));
         assert!(kill(gateway));
         // Two: the one that may have been under way, and one that must have come through the next gateway.
         load.goes_on(2);

@@ -31,7 +31,7 @@ pub async fn follow(context: &Context, app: &str, revision: u64) -> Result<Vec<S
                 board.finish();
                 let complaint = Complaint::diagnosis(app, *diagnosis);
                 return Err(match serving {
-                    Some(old) => complaint.cause(format!("revision {old} goes on serving")),
+                    Some(old) => complaint.all_the_same(format!("revision {old} goes on serving")),
                     None => complaint,
                 });
             }

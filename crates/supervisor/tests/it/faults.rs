@@ -62,6 +62,21 @@ async fn a_port_that_never_opens_is_told_from_another_that_did() {
 }
 
 #[tokio::test]
+async fn a_probe_that_is_refused_tells_where_the_program_listens_instead() {
+    let mut main = main_that("exec httpd -f -p 3000 -h /");
+    main.readiness = Some(Probe {
+        check: Check::Http { port: None, path: "/".into(), headers: vec![], statuses: vec![(200, 399)] },
+        interval_ms: 50,
+        timeout_ms: 1_000,
+        failures: 1,
+        within_ms: 0,
+    });
+    let fault = cause(vec![main], "web", |fault| !matches!(fault, Fault::ProbeRefused { .. })).await;
+    let Fault::OtherPortOpened { wanted: 8080, found } = fault else { panic!("{fault:?}") };
+    assert_eq!(found[0].address.port(), 3000);
+}
+
+#[tokio::test]
 async fn a_port_in_anothers_hands_names_the_holder() {
     let mut cache = shell("cache", "exec nc -ll -p 6379 -e cat");
     cache.port = Some(6379);

@@ -37,16 +37,16 @@ pub fn text(answer: &StatusAnswer, paint: Paint, now_ms: u64) -> String {
         text.push_str(&format!("  {url}\n"));
     }
     if let Some(diagnosis) = &status.diagnosis {
-        problem(&mut text, "", diagnosis, paint);
+        problem(&mut text, "", status.name.as_str(), diagnosis, paint);
     }
     for instance in &status.instances {
         text.push('\n');
-        one_instance(&mut text, instance, status.diagnosis.as_ref(), paint, now_ms);
+        one_instance(&mut text, status.name.as_str(), instance, status.diagnosis.as_ref(), paint, now_ms);
     }
     text
 }
 
-fn one_instance(text: &mut String, instance: &InstanceView, said: Option<&Diagnosis>, paint: Paint, now_ms: u64) {
+fn one_instance(text: &mut String, app: &str, instance: &InstanceView, said: Option<&Diagnosis>, paint: Paint, now_ms: u64) {
     let status = &instance.status;
     let draining = if instance.draining { ", draining" } else { "" };
     text.push_str(&format!("instance {}  {}{draining}\n", status.id, phase(&status.phase)));
@@ -69,14 +69,14 @@ fn one_instance(text: &mut String, instance: &InstanceView, said: Option<&Diagno
     text.push_str(&table.text("  "));
     for diagnosis in &instance.diagnoses {
         if Some(diagnosis) != said {
-            problem(text, "  ", diagnosis, paint);
+            problem(text, "  ", app, diagnosis, paint);
         }
     }
 }
 
-fn problem(text: &mut String, indent: &str, diagnosis: &Diagnosis, paint: Paint) {
+fn problem(text: &mut String, indent: &str, app: &str, diagnosis: &Diagnosis, paint: Paint) {
     text.push_str(&format!("{indent}{} {}\n", paint.error("problem:"), diagnosis.line(Called::Container)));
-    if let Some(hint) = diagnosis.hint() {
+    if let Some(hint) = diagnosis.hint_for(app) {
         text.push_str(&format!("{indent}{} {hint}\n", paint.hint("hint:")));
     }
 }

@@ -111,13 +111,13 @@ fn show(bar: &ProgressBar, progress: &ContainerProgress, paint: Paint) {
     bar.set_message(match progress {
         ContainerProgress::Ready | ContainerProgress::Completed => paint.good(text),
         ContainerProgress::Failed { .. } => paint.error(text),
-        ContainerProgress::BackOff { .. } => paint.warn(text),
+        ContainerProgress::BackOff { .. } | ContainerProgress::Running { diagnosis: Some(_) } => paint.warn(text),
         ContainerProgress::Resolving { .. }
         | ContainerProgress::Pulling { .. }
         | ContainerProgress::Pulled { .. }
         | ContainerProgress::Waiting { .. }
         | ContainerProgress::Starting
-        | ContainerProgress::Running
+        | ContainerProgress::Running { diagnosis: None }
         | ContainerProgress::Stopped => text,
     });
 }
@@ -131,11 +131,13 @@ fn line(progress: &ContainerProgress) -> Option<String> {
         ContainerProgress::Pulled { millis, .. } => format!("image present after {}", output::span(*millis)),
         ContainerProgress::Waiting { on } => format!("waiting for {}", on.join(", ")),
         ContainerProgress::Starting => "starting".into(),
-        ContainerProgress::Running => "running, not ready yet".into(),
+        ContainerProgress::Running { diagnosis: None } => "running, not ready yet".into(),
+        ContainerProgress::Running { diagnosis: Some(known) } => format!("running, not ready yet: {}", known.fault),
         ContainerProgress::Ready => "ready".into(),
         ContainerProgress::Completed => "completed".into(),
         ContainerProgress::BackOff { diagnosis, restarts } => {
-            format!("{} (restarted {restarts} times, will try again)", diagnosis.fault)
+            let times = if *restarts == 1 { "once".to_owned() } else { format!("{restarts} times") };
+            format!("{} (restarted {times}, will try again)", diagnosis.fault)
         }
         ContainerProgress::Failed { diagnosis } => format!("failed: {}", diagnosis.fault),
         ContainerProgress::Stopped => "stopped".into(),
