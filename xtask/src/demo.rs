@@ -53,13 +53,16 @@ impl Demo {
         }
         say(&format!("the app answers at {url}"));
         eprintln!("\nTry, in another terminal:\n");
-        let pillion = format!("PILLION_ROOT={} {}", root.path().display(), built("pillion").display());
+        let (root, program) = (root.path().display(), built("pillion"));
+        let programs = program.parent().unwrap_or(Path::new("/usr/local/bin")).display();
         for line in [
-            format!("curl {url}"),
-            format!("{pillion} status counter"),
-            format!("{pillion} logs counter -c telemetry -f"),
-            format!("{pillion} exec counter -c cache -- /bin/redis-server --version"),
-            format!("{pillion} restart counter -c cache"),
+            format!("cd {root} && export PILLION_ROOT={root} PATH={programs}:$PATH URL={url}"),
+            "curl $URL".to_owned(),
+            "pillion status counter".to_owned(),
+            "pillion logs counter -c telemetry -f".to_owned(),
+            "pillion exec counter -c cache -- /bin/redis-server --version".to_owned(),
+            "pillion sidecar update counter cache --memory 96Mi    # replaces that container only".to_owned(),
+            "pillion apply                                         # after you changed pillion.yaml there".to_owned(),
         ] {
             eprintln!("  {line}");
         }

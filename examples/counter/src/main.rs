@@ -22,17 +22,23 @@ use opentelemetry_sdk::{
     Resource, runtime,
     trace::{SdkTracer, SdkTracerProvider, span_processor_with_async_runtime::BatchSpanProcessor},
 };
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::Instant,
 };
+
+/// How long a visitor waits for a Redis that is away, and how long between two attempts.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = env::var("PORT").map_or(Ok(8080), |port| port.parse())?;
     let redis_url = env::var("REDIS_URL").unwrap_or_else(|_| "redis://localhost:6379".to_owned());
-    let redis = redis::Client::open(redis_url.as_str())?.get_connection_manager().await?;
+    let reconnecting = ConnectionManagerConfig::new().set_max_delay(100);
+    let redis = redis::Client::open(redis_url.as_str())?.get_connection_manager_with_config(reconnecting).await?;
     let traces = tracing()?;
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
     println!("counter listens on port {port}");
@@ -56,7 +62,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("counter stops");
     // The collector stops after us, so what is still in the batch arrives.
-    traces.shutdown()?;
+    tokio::task::spawn_blocking(move || traces.shutdown()).await??;
     Ok(())
 }
 
@@ -89,7 +95,7 @@ impl App {
     async fn count(&mut self) -> Response<Full<Bytes>> {
         let mut span = self.tracer.span_builder("GET /").with_kind(SpanKind::Server).start(&self.tracer);
         let trace = span.span_context().trace_id();
-        let counted = redis::cmd("INCR").arg("visits").query_async::<u64>(&mut self.redis).await;
+        let counted = self.increment().await;
         let response = match counted {
             Ok(visits) => json(StatusCode::OK, format!("{{\"visits\":{visits},\"traceId\":\"{trace}\"}}\n")),
             Err(error) => {
@@ -102,6 +108,18 @@ impl App {
         };
         span.end();
         response
+    }
+
+    /// Counts; while Redis is away (it restarts, it is being replaced), waits for it. Where the connection broke after Redis had
+    /// counted and before it said so, the visit counts twice: fine for visits.
+    async fn increment(&mut self) -> redis::RedisResult<u64> {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            match redis::cmd("INCR").arg("visits").query_async(&mut self.redis).await {
+                Err(error) if error.is_io_error() && Instant::now() < patience => tokio::time::sleep(PAUSE).await,
+                answer => return answer,
+            }
+        }
     }
 }
 
