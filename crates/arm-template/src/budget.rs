@@ -51,7 +51,7 @@ impl Limit {
     }
 }
 
-/// What is left of the steps, bytes and time of an evaluation.
+/// What is left of the steps, bytes and time of one pass over a template: its expansion, and the evaluation of all that it planned.
 #[derive(Debug, Clone)]
 pub struct Budget {
     steps: u64,

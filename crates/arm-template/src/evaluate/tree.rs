@@ -144,6 +144,7 @@ impl Evaluator<'_> {
                     }
                 }
             };
+            let name = if walk.is_escaped() { escaped(&name).into_owned() } else { name };
             walk.enter_key(key, &name);
             let value = self.tree(raw, walk)?;
             walk.leave();

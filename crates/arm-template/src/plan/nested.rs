@@ -1,6 +1,6 @@
 //! Deployments within a deployment.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt};
 
 use serde_json::{Map, Value};
 
@@ -54,8 +54,8 @@ pub enum NestedSource {
     Linked(Link),
 }
 
-/// A template or parameter file elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// A template or parameter file elsewhere. Its `Debug` leaves out queries, which carry access tokens.
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Link {
     /// The absolute address; a relative path is already resolved against the parent's link.
     pub uri: Option<String>,
@@ -64,6 +64,13 @@ pub struct Link {
     pub content_version: Option<String>,
     /// To be appended to the address.
     pub query: Option<String>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uri = self.uri.as_deref().map(|uri| uri.split('?').next().unwrap_or_default());
+        f.debug_struct("Link").field("uri", &uri).field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 pub(super) fn nested(core: &Core, resource: &Planned, references: &dyn References, budget: &mut Budget) -> Result<Nested> {

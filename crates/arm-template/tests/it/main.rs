@@ -4,6 +4,7 @@ mod deployed;
 mod differences;
 mod expressions;
 mod limits;
+mod nested;
 mod order;
 mod parameters;
 mod properties;
