@@ -49,6 +49,65 @@ fn the_page_of_the_app_file_has_every_key() {
     assert!(missing.is_empty(), "docs/reference/app-file.md does not tell of {missing:?}");
 }
 
+/// A line of a table of the page: the heading it stands under, its key, what is accepted and what is refused.
+fn examples(page: &str) -> Vec<[String; 4]> {
+    let (mut heading, mut found) = ("", Vec::new());
+    for line in page.lines() {
+        heading = line.strip_prefix("## ").unwrap_or(heading);
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        if let ([key, _, _, good, bad, _], true) = (cells.as_slice(), line.starts_with("| `")) {
+            found.push([heading, *key, *good, *bad].map(|cell| cell.trim_matches('`').to_owned()));
+        }
+    }
+    found
+}
+
+/// An app file that is whole but for `line` of the thing that a table is about.
+fn around(heading: &str, key: &str, line: &str) -> String {
+    let with = |rest: &[&str]| {
+        let others = rest.iter().filter(|other| !other.starts_with(&format!("{key}:")));
+        others.copied().chain([line]).collect::<Vec<_>>().join(", ")
+    };
+    let app = |web: &str, data: &str| {
+        format!(
+            "name: shop\ncontainers:\n  web: {{ {web} }}\n  cache: {{ image: redis, port: 6379, probe: {{ tcp: 6379 }} }}\n  \
+             migrate: {{ image: shop/web:1, runOnce: true }}\nvolumes: {{ data: {{ {data} }} }}\nsettings: {{ DB_URL: x }}\n"
+        )
+    };
+    let web = ["main: true", "image: shop/web:1", "port: 80"];
+    match heading {
+        "The app" => {
+            let rest = ["name: shop", "containers: { web: { main: true, image: shop/web:1 } }"];
+            format!("{{ {} }}", with(&rest))
+        }
+        "A container" => app(&with(&web), ""),
+        "A probe" => {
+            let timed = ["interval", "timeout", "failures", "within"].contains(&key);
+            let probe = if timed { with(&["tcp: 80"]) } else { line.to_owned() };
+            app(&[web.join(", "), format!("probe: {{ {probe} }}")].join(", "), "")
+        }
+        "A mount" => {
+            let mount = with(&["volume: data", "path: /data"]);
+            app(&[web.join(", "), format!("volumes: [{{ {mount} }}]")].join(", "), "")
+        }
+        "A volume" => app(&web.join(", "), line),
+        other => panic!("a table under {other:?}"),
+    }
+}
+
+#[test]
+fn the_examples_of_the_app_file_are_accepted_and_refused_as_its_page_says() {
+    let examples = examples(&read("app-file.md"));
+    assert!(examples.len() > 40, "{examples:?}");
+    for [heading, key, good, bad] in examples {
+        let (good, bad) = (around(&heading, &key, &good), around(&heading, &key, &bad));
+        if let Err(problems) = pillion_model::AppFile::parse(&good) {
+            panic!("{heading}, {key}: refused: {problems:#?}\n{good}");
+        }
+        assert!(pillion_model::AppFile::parse(&bad).is_err(), "{heading}, {key}: accepted:\n{bad}");
+    }
+}
+
 #[test]
 fn the_page_of_the_settings_has_every_key() {
     let page = read("settings.md");
