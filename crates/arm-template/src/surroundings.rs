@@ -36,7 +36,7 @@ pub struct Surroundings {
     pub template_link: Option<Value>,
     /// `Incremental` or `Complete`.
     pub mode: String,
-    /// What `environment()` returns.
+    /// What `environment()` returns; the constructors give that of a server on its usual port.
     pub environment: Value,
     /// What `deployer()` returns: `{objectId, tenantId, userPrincipalName}`.
     pub deployer: Value,
@@ -84,7 +84,18 @@ impl Surroundings {
             deployment_location: Some(location.to_owned()),
             template_link: None,
             mode: "Incremental".to_owned(),
-            environment: json!({ "name": "pillion", "resourceManager": "https://127.0.0.1:8443/", "suffixes": {} }),
+            environment: json!({
+                "name": "pillion",
+                "portal": "https://127.0.0.1:8443",
+                "resourceManager": "https://127.0.0.1:8443/",
+                "authentication": { "loginEndpoint": "https://127.0.0.1:8443/adfs", "audiences": ["https://127.0.0.1:8443"], "tenant": "common", "identityProvider": "AAD" },
+                "suffixes": {
+                    "acrLoginServer": ".acr.pillion.localhost",
+                    "keyvaultDns": ".vault.pillion.localhost",
+                    "sqlServerHostname": ".sql.pillion.localhost",
+                    "storage": "storage.pillion.localhost",
+                },
+            }),
             deployer: json!({ "objectId": "", "tenantId": tenant, "userPrincipalName": "" }),
             providers: Map::new(),
             now,

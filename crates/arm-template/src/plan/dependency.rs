@@ -35,10 +35,8 @@ pub(super) fn edges(
     for (index, (explicit, batch)) in waits.iter().enumerate() {
         for (path, text) in explicit {
             let found = directory.find(text, &scope_id);
-            if found.is_empty() {
-                return Err(Error::template(format!("The resource '{text}' is not defined in the template")).at(path));
-            }
-            edges[index].extend(found);
+            let undefined = || Error::template(format!("The resource '{text}' is not defined in the template")).at(path);
+            edges[index].extend(found.ok_or_else(undefined)?);
         }
         if let Some(batch) = batch {
             edges[index].extend(earlier_batch(&resources[index], *batch, directory, loops));
@@ -172,7 +170,7 @@ impl Scan<'_> {
         match evaluator.expression(argument) {
             Ok(value) => {
                 if let Value::String(text) = &*value {
-                    self.found.extend(self.directory.find(text, self.scope_id));
+                    self.found.extend(self.directory.find(text, self.scope_id).into_iter().flatten());
                 }
             }
             Err(error) if matches!(error.cause(), crate::Cause::Limit(_)) => return Err(error),

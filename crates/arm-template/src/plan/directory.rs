@@ -30,8 +30,10 @@ struct Entry {
 }
 
 impl Directory {
-    pub(super) fn of(resources: &[Planned]) -> Self {
-        let mut directory = Self::default();
+    /// Copy loops are given too, since one without members can be waited for.
+    pub(super) fn of(resources: &[Planned], loops: Vec<String>) -> Self {
+        let mut directory =
+            Self { loops: loops.into_iter().map(|name| (name.to_lowercase(), Vec::new())).collect(), ..Self::default() };
         for (index, resource) in resources.iter().enumerate() {
             directory.entries.push(Entry {
                 id: resource.id.clone(),
@@ -41,8 +43,8 @@ impl Directory {
                 will_deploy: resource.active && resource.kind != Kind::Existing,
             });
             let id = resource.id.to_lowercase();
-            // Of several with one id only one is active.
-            if resource.active || !directory.ids.contains_key(&id) {
+            // Of several with one id only one is deployed.
+            if (resource.active && resource.kind != Kind::Existing) || !directory.ids.contains_key(&id) {
                 directory.ids.insert(id, index);
             }
             directory.names.entry(resource.name.to_lowercase()).or_default().push(index);
@@ -89,25 +91,25 @@ impl Directory {
     }
 
     /// Returns what a text means that stands in `dependsOn` or is given to `reference`: a symbolic name, an id, an id without its
-    /// scope, a name, or a copy loop.
-    pub(super) fn find(&self, text: &str, scope: &str) -> Vec<usize> {
+    /// scope, a name, or a copy loop, which may be empty.
+    pub(super) fn find(&self, text: &str, scope: &str) -> Option<Vec<usize>> {
         let lower = text.trim_matches('/').to_lowercase();
         if let Some(index) = self.symbols.get(&lower) {
-            return vec![*index];
+            return Some(vec![*index]);
         }
         if let Some(index) = self.index_of_id(text).or_else(|| self.index_of_id(&relative_id(text, scope)?)) {
-            return vec![index];
+            return Some(vec![index]);
         }
         if let Some(named) = self.names.get(&lower) {
-            return named.clone();
+            return Some(named.clone());
         }
-        self.of_loop(&lower).to_vec()
+        self.loops.get(&lower).cloned()
     }
 
     /// Returns the id, and the API version if it is known, of what `reference` is given.
     pub(crate) fn resolve(&self, text: &str, surroundings: &Surroundings) -> Result<(String, Option<&str>)> {
         let scope = surroundings.scope_id();
-        match self.find(text, &scope).as_slice() {
+        match self.find(text, &scope).unwrap_or_default().as_slice() {
             [one] => Ok((self.entries[*one].id.clone(), Some(&self.entries[*one].api_version))),
             [] if text.starts_with('/') => Ok((text.trim_end_matches('/').to_owned(), None)),
             [] => match relative_id(text, &scope) {

@@ -29,11 +29,11 @@ pub(super) struct Draft {
 /// Makes a plan of a template whose parameters and variables are known.
 pub(crate) fn expand(scope: Scope, parameters: Vec<Resolved>, budget: &mut Budget) -> Result<Plan> {
     let source = Arc::clone(&scope.source);
-    let mut expansion = Expansion { scope: &scope, budget, drafts: Vec::new() };
+    let mut expansion = Expansion { scope: &scope, budget, drafts: Vec::new(), loops: Vec::new() };
     for (place, symbol, raw) in source.resources() {
         expansion.copies(raw, &place, symbol, None, &[])?;
     }
-    let drafts = expansion.drafts;
+    let Expansion { drafts, loops: loop_names, .. } = expansion;
     refuse_duplicates(&drafts)?;
     let (mut resources, mut loops, mut waits) = (Vec::new(), Vec::new(), Vec::new());
     for draft in drafts {
@@ -41,7 +41,7 @@ pub(crate) fn expand(scope: Scope, parameters: Vec<Resolved>, budget: &mut Budge
         loops.push(draft.loops);
         waits.push((draft.depends_on, draft.batch));
     }
-    let directory = Directory::of(&resources);
+    let directory = Directory::of(&resources, loop_names);
     let edges = dependency::edges(&scope, &resources, &loops, &waits, &directory, budget)?;
     let ordered = order::ordered(&resources, edges)?;
     for (resource, depends_on) in resources.iter_mut().zip(ordered) {
@@ -61,6 +61,8 @@ struct Expansion<'s, 'b> {
     scope: &'s Scope,
     budget: &'b mut Budget,
     drafts: Vec<Draft>,
+    /// The names of the copy loops.
+    loops: Vec<String>,
 }
 
 impl Expansion<'_, '_> {
@@ -107,6 +109,7 @@ impl Expansion<'_, '_> {
                 is_serial.then_some(size)
             }
         };
+        self.loops.extend(symbol.into_iter().chain([name]).map(str::to_owned));
         for index in 0..count {
             let mut loops = outer.to_vec();
             loops.push(Loop { name: name.to_owned(), index, kind: LoopKind::Whole });

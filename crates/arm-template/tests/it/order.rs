@@ -93,6 +93,22 @@ fn a_child_waits_for_its_parent_unless_that_makes_a_circle() {
 }
 
 #[test]
+fn a_loop_without_members_can_be_waited_for() {
+    let empty = json!({ "copy": { "name": "none", "count": 0 } });
+    let first = plan(
+        json!({ "resources": [thing("[concat('n', copyIndex())]", empty.clone()), thing("a", json!({ "dependsOn": ["none"] }))] }),
+    );
+    assert_eq!(waits(&first.expect("it expands"), "a"), [""; 0]);
+    let symbolic = json!({ "languageVersion": "2.0", "resources": {
+        "many": thing("[format('n{0}', copyIndex())]", empty),
+        "a": thing("a", json!({ "dependsOn": ["many"], "properties": { "x": "[references('many')]" } })),
+    } });
+    let plan = plan(symbolic).expect("it expands");
+    let body = plan.evaluate(&plan.resources()[0], &World::default(), &mut Budget::new()).expect("it is evaluated");
+    assert_eq!(body.value()["properties"]["x"], json!([]));
+}
+
+#[test]
 fn a_circle_is_refused_with_its_members() {
     let error = plan(json!({ "resources": [
         thing("start", json!({ "dependsOn": ["a"] })),

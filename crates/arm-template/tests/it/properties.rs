@@ -81,6 +81,39 @@ fn evaluate(text: &str) {
     assert!(Instant::now() < deadline + Duration::from_secs(5), "it took too long: {text}");
 }
 
+/// Deploys to a world in which nothing is, as far as that goes.
+fn try_all(template: Value) {
+    let Ok(template) = Template::parse(&Document::from_value(template)) else { return };
+    let mut budget = Budget::new().until(Instant::now() + Duration::from_secs(5));
+    let Ok(plan) = template.expand(&Parameters::default(), &surroundings(), &mut budget) else { return };
+    for resource in plan.resources() {
+        let _ = plan.preview(resource, &NothingDeployed, &mut budget);
+        let _ = plan.nested(resource, &NothingDeployed, &mut budget);
+    }
+    let _ = plan.outputs(&NothingDeployed, &mut budget);
+}
+
+/// Replaces the value that is the `at`th in the document, or takes it away.
+fn change(value: &mut Value, at: &mut usize, new: &Option<Value>) {
+    if *at == 0 {
+        *value = new.clone().unwrap_or_default();
+    }
+    *at = at.wrapping_sub(1);
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| change(item, at, new)),
+        Value::Object(members) => members.values_mut().for_each(|item| change(item, at, new)),
+        _ => {}
+    }
+}
+
+fn published() -> Vec<Value> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/templates");
+    let files = std::fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<_> = files.filter(|path| path.is_file() && !path.to_string_lossy().ends_with(".expected.json")).collect();
+    files.sort();
+    files.iter().map(|path| read(&std::fs::read(path).expect("it is read")).expect("it is JSON").root().clone()).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -111,6 +144,19 @@ proptest! {
     #[test]
     fn what_is_nearly_an_expression_is_evaluated_or_refused(text in any_expression()) {
         evaluate(&text);
+    }
+
+    #[test]
+    fn a_template_with_a_part_changed_is_planned_or_refused(
+        which in any::<prop::sample::Index>(),
+        place in any::<prop::sample::Index>(),
+        new in prop::option::of(prop_oneof![any_value(), any_expression().prop_map(Value::String)]),
+    ) {
+        let mut all = published();
+        let template = which.get_mut(&mut all);
+        let mut at = place.index(template.to_string().matches([':', ',', '[']).count().max(1));
+        change(template, &mut at, &new);
+        try_all(template.clone());
     }
 
     #[test]
