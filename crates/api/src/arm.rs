@@ -24,7 +24,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use pillion_azure::{Azure, correlated};
+use pillion_azure::{Azure, correlated, deployment::Deployments};
 use pillion_identity::Identity;
 
 pub(crate) use answer::Answer;
@@ -34,11 +34,12 @@ pub(crate) use call::Call;
 pub(crate) struct Arm {
     pub(crate) azure: Azure,
     pub(crate) identity: Identity,
+    pub(crate) deployments: Deployments,
 }
 
 /// Builds the router. Its requests carry their caller as an extension; those without are answered 401.
-pub fn router(azure: Azure, identity: Identity) -> Router {
-    Router::new().fallback(answer).with_state(Arc::new(Arm { azure, identity }))
+pub fn router(azure: Azure, identity: Identity, deployments: Deployments) -> Router {
+    Router::new().fallback(answer).with_state(Arc::new(Arm { azure, identity, deployments }))
 }
 
 async fn answer(State(arm): State<Arc<Arm>>, request: Request<Body>) -> Response {

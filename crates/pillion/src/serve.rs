@@ -20,7 +20,10 @@ use std::{
 };
 
 use pillion_api::Services;
-use pillion_azure::{Azure, Settings as AzureSettings};
+use pillion_azure::{
+    Azure, Settings as AzureSettings,
+    deployment::{Deployments, Settings as DeploymentSettings},
+};
 use pillion_control::{Control, Settings as ControlSettings};
 use pillion_engine::Engine;
 use pillion_host::{HostEngine, HostSettings, LogLimits, Subnet};
@@ -113,6 +116,13 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
     let (azure, settler) = Azure::open(store.clone(), control.clone(), azure_settings)
         .await
         .map_err(|e| failed("could not open the Azure resources")(&e))?;
+    let deployment_settings = DeploymentSettings {
+        links: settings.links(&layout.settings()).map_err(|e| Complaint::from_error(&e))?,
+        ..DeploymentSettings::new(identity.subscription(), identity.tenant(), &format!("https://{}/", port.authority()))
+    };
+    let deployments = Deployments::over(&azure, identity.clone(), deployment_settings)
+        .await
+        .map_err(|e| failed("could not open the template deployments")(&e))?;
     let tls = Arc::new(TlsEndpoint::open(&layout, &identity, &settings, &port)?);
 
     let (stop_reconciler, reconciler_stop) = watch::channel(false);
@@ -146,7 +156,7 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
         // A dropped sender means the same as a sent word.
         let _ = api_closed.wait_for(|&closed| closed).await;
     }));
-    let endpoint = tls.start(port, &azure, close_api.subscribe());
+    let endpoint = tls.start(port, &azure, &deployments, close_api.subscribe());
     tracing::info!(socket = %layout.api_socket().display(), listen = ?listen, "serving");
     service::tell(service::News::Ready);
     if args.announce {
@@ -160,6 +170,7 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
         gateway,
         api,
         endpoint,
+        deployments,
         settling,
         keeping_fresh,
         close_api,

@@ -131,10 +131,11 @@ pub(crate) fn respond(head: &Head, answered: Result<Answer, ArmError>, without_b
     if let Some(location) = answer.location {
         set(header::LOCATION, &format!("{}{location}", head.origin));
     }
+    let polled = answer.async_operation.is_some();
     if let Some(poll) = answer.async_operation {
         set(HeaderName::from_static("azure-asyncoperation"), &format!("{}{poll}", head.origin));
     }
-    if matches!(answer.status, 201 | 202 | 429) {
+    if polled || matches!(answer.status, 201 | 202 | 429) {
         // Without it, and with 0, azure-core waits 30 s between its questions.
         set(header::RETRY_AFTER, "1");
     }

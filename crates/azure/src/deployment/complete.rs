@@ -13,7 +13,8 @@ use super::{
 /// Deletes what the template does not have. Goes on after a failure, as the rest does not depend on it, but leaves what others
 /// still use.
 pub(crate) async fn clear(run: &Run) -> Vec<ArmError> {
-    let (scope, written) = run.live.look(|record| (record.scope.clone(), written(&run.inner, record)));
+    let record = run.live.record();
+    let (scope, written) = (record.scope.clone(), written(&run.inner, &record));
     if scope.kind() != ResourceKind::Group {
         return Vec::new();
     }

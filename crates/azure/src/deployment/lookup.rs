@@ -8,7 +8,7 @@ use pillion_identity::Caller;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
-use super::{resources::Resources, service::Inner, shapes};
+use super::{prepare::resource_id, resources::Resources, service::Inner, shapes};
 
 /// What a resource that is not there counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Lookup {
     }
 
     fn id(&self, id: &str) -> Result<ResourceId, Absent> {
-        id.parse().map_err(|error: pillion_arm::IdError| Absent::Refused(error.to_string()))
+        resource_id(id).map_err(|error| Absent::Refused(error.message))
     }
 
     fn deployment(&self, id: &ResourceId) -> Result<Value, Absent> {

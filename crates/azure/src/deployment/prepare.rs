@@ -239,8 +239,15 @@ pub(crate) async fn surroundings_of_group(inner: &Inner, caller: &Caller, scope:
     }
 }
 
+/// Reads an id as expressions make it: `resourceId()` writes a group's like that of a resource of a provider.
 pub(crate) fn resource_id(id: &str) -> Result<ResourceId, ArmError> {
-    id.parse().map_err(|error: pillion_arm::IdError| ArmError::new(400, "InvalidTemplate", error.to_string()))
+    let read = id.parse().map(|id: ResourceId| match (id.kind(), id.subscription_name()) {
+        (ResourceKind::Unknown(kind), Some(subscription)) if kind == "microsoft.resources/resourcegroups" => {
+            ResourceId::group(subscription, id.name())
+        }
+        (_, _) => id,
+    });
+    read.map_err(|error: pillion_arm::IdError| ArmError::new(400, "InvalidTemplate", error.to_string()))
 }
 
 async fn fetched(inner: &Inner, link: &Link) -> Result<(Document, String), ArmError> {

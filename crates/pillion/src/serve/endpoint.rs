@@ -14,7 +14,7 @@ use pillion_api::{
     Endpoint, Failure, Front, ServerCertificate, serve_tls,
     wire::{EndpointInfo, Warning},
 };
-use pillion_azure::Azure;
+use pillion_azure::{Azure, deployment::Deployments};
 use pillion_identity::{Identity, Leaf};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
@@ -105,8 +105,14 @@ impl TlsEndpoint {
     }
 
     /// Begins to answer on the port, if it was to be had.
-    pub fn start(&self, port: Port, azure: &Azure, stop: watch::Receiver<bool>) -> JoinHandle<io::Result<()>> {
-        let arm = pillion_api::arm::router(azure.clone(), self.identity.clone());
+    pub fn start(
+        &self,
+        port: Port,
+        azure: &Azure,
+        deployments: &Deployments,
+        stop: watch::Receiver<bool>,
+    ) -> JoinHandle<io::Result<()>> {
+        let arm = pillion_api::arm::router(azure.clone(), self.identity.clone(), deployments.clone());
         let scm = pillion_api::scm::router(azure.clone(), self.identity.clone());
         let endpoint = Endpoint {
             front: Front::new(&self.identity, arm, scm),

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use pillion_azure::deployment::{LinkSettings, Network};
 use pillion_host::{LogLimits, Tuning};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,18 @@ pub struct Settings {
     pub drain_seconds: Option<u64>,
     /// The TLS endpoint for `az`, the SDKs and pipelines.
     pub endpoint: Option<EndpointSettings>,
+    /// Where linked templates may come from, beside public addresses.
+    pub template_links: TemplateLinks,
+}
+
+/// What linked templates may be fetched from that is not public.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TemplateLinks {
+    /// Networks such as `10.0.0.0/8`.
+    pub allow: Vec<String>,
+    /// Certificates (PEM) to trust beside the system's.
+    pub certificates: Vec<PathBuf>,
 }
 
 /// Where the TLS endpoint listens and how it proves itself.
@@ -118,6 +131,12 @@ impl Settings {
         if self.max_instances == Some(0) {
             return Err(("maxInstances", "must be at least 1".into()));
         }
+        if let Some(path) = relative(&self.template_links.certificates) {
+            return Err(("templateLinks", format!("must have absolute paths, and {path} is not one")));
+        }
+        if let Some(wrong) = self.template_links.allow.iter().find_map(|network| network.parse::<Network>().err()) {
+            return Err(("templateLinks", format!("must allow networks: {wrong}")));
+        }
         if let Some(wrong) = self.endpoint.as_ref().and_then(EndpointSettings::wrong) {
             return Err(("endpoint", wrong));
         }
@@ -140,6 +159,23 @@ impl Settings {
             text.map_err(|source| SettingsError::Certificate { path: path.to_owned(), certificate: certificate.clone(), source })
         };
         self.registry_certificates.iter().map(read).collect()
+    }
+
+    /// Says how linked templates are fetched.
+    ///
+    /// # Errors
+    /// A certificate cannot be read.
+    pub fn links(&self, path: &Path) -> Result<LinkSettings, SettingsError> {
+        let links = &self.template_links;
+        let certificates = links.certificates.iter().map(|certificate| {
+            let read = std::fs::read(certificate);
+            read.map_err(|source| SettingsError::Certificate { path: path.to_owned(), certificate: certificate.clone(), source })
+        });
+        Ok(LinkSettings {
+            allow: links.allow.iter().filter_map(|network| network.parse().ok()).collect(),
+            certificates: certificates.collect::<Result<_, _>>()?,
+            ..LinkSettings::default()
+        })
     }
 
     pub fn max_instances(&self) -> u32 {

@@ -7,6 +7,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use pillion_azure::deployment::Deployments;
 use pillion_engine::Engine;
 use pillion_host::HostEngine;
 use tokio::{
@@ -56,6 +57,7 @@ pub struct Running {
     pub gateway: Gateway,
     pub api: JoinHandle<std::io::Result<()>>,
     pub endpoint: JoinHandle<std::io::Result<()>>,
+    pub deployments: Deployments,
     pub settling: JoinHandle<()>,
     pub keeping_fresh: JoinHandle<()>,
     pub close_api: watch::Sender<bool>,
@@ -67,6 +69,10 @@ impl Running {
     pub async fn end(self, apps: Apps, stopped: Option<oneshot::Sender<()>>) -> Result<(), Complaint> {
         tracing::info!(?apps, "ending");
         let _ = self.stop_reconciler.send(true);
+        // What is under way has its place in the store, and goes on with the next server.
+        if tokio::time::timeout(REST, self.deployments.close()).await.is_err() {
+            tracing::warn!("template deployments did not end within {REST:?} and are cut");
+        }
         // What has not settled has its mark in the store, and settles with the next server.
         within(REST, "the settler", self.settling).await;
         within(REST, "the keeper of certificates", self.keeping_fresh).await;
