@@ -111,6 +111,15 @@ impl Operations {
         self.deleter(group).is_some()
     }
 
+    /// The swap of a site's slots that is under way.
+    pub(crate) fn swapping(&self, production: &ResourceId) -> Option<OperationId> {
+        let swaps = |operation: &&Operation| {
+            operation.progress == OperationState::Running
+                && matches!(&operation.task, Task::Swap { site, .. } if site == production)
+        };
+        self.lock().values().find(swaps).map(|operation| operation.id.clone())
+    }
+
     fn deleter(&self, group: &ResourceId) -> Option<OperationId> {
         let deletes = |operation: &&Operation| {
             operation.progress == OperationState::Running
@@ -167,9 +176,7 @@ impl Azure {
         let work = async {
             match &operation.task {
                 Task::DeleteGroup { group } => self.delete_group_contents(&operation, group).await.map(|()| None),
-                Task::Swap { .. } => {
-                    Err(ArmError::new(409, "SwapInterrupted", "The swap was interrupted and has not changed anything."))
-                }
+                Task::Swap { state, .. } => self.perform_swap(&operation, state).await.map(|()| None),
             }
         };
         let done = crate::correlated(operation.correlation.clone(), work).await;

@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use pillion_arm::{ArmError, ResourceId, ResourceKind};
-use pillion_azure::Action;
+use pillion_azure::{Action, SwapAction};
 use serde_json::{Value, json};
 
 use super::{Answer, Arm, Call, answer::page, paging::paged, resource};
@@ -16,6 +16,12 @@ pub(crate) async fn answer(arm: &Arm, call: &Call, id: &ResourceId) -> Result<An
             let Some(action) = Action::parse(word) else { return Err(call.no_such_path()) };
             azure.action(caller, id, action).await?;
             Ok(Answer::empty(200))
+        }
+        (&Method::POST, [word]) if SwapAction::parse(word).is_some() => {
+            let Some(action) = SwapAction::parse(word) else { return Err(call.no_such_path()) };
+            let operation = azure.swap(caller, id, action, &call.json()?).await?;
+            let subscription = id.subscription_name().unwrap_or_default();
+            Ok(operation.map_or_else(|| Answer::empty(200), |operation| Answer::accepted(subscription, &operation)))
         }
         (&Method::POST, ["publishxml"]) => azure.publish_profile(caller, &arm.identity, id).map(Answer::xml),
         (&Method::POST, ["publishingcredentials", "list"]) => {
@@ -79,6 +85,9 @@ pub(crate) async fn answer(arm: &Arm, call: &Call, id: &ResourceId) -> Result<An
                 "start"
                 | "stop"
                 | "restart"
+                | "slotsswap"
+                | "applyslotconfig"
+                | "resetslotconfig"
                 | "publishxml"
                 | "sitecontainers"
                 | "slots"

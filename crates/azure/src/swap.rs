@@ -1,0 +1,347 @@
+//! Swaps of slots: the documented phases, stored so that a crash in the middle goes on where it was.
+//!
+//! ```text
+//! asked ──mark on the source──▶ its app gets the target's sticky settings ──ready──▶ warmed up ──one commit──▶ swapped
+//!            │ (a preview rests here)              │ failed                              │ no answer
+//!            └────────── cancelled ────────────────┴───── mark removed, the slot goes back ┘
+//! ```
+//!
+//! The mark is the source's `targetSwapSlot`: as long as it is there, the settler compiles the source as the target will be.
+//! The last commit exchanges the fronts of the two apps, the documents of the two sites and the operation's state together.
+
+mod documents;
+mod warm;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use pillion_arm::{ArmError, Resource, ResourceId, ResourceKind};
+use pillion_control::{AppState, ControlError, Side};
+use pillion_identity::{Access, Caller};
+use pillion_model::AppName;
+use pillion_store::{Batch, Expect, Kind, StoreError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    Azure, Operation, OperationId, Task,
+    names::public_name,
+    service::{allow, refusal, unavailable, wall_ms},
+    site::is_stopped,
+};
+
+/// The mark on a source that is on its way to be swapped: the target's slot.
+pub(crate) const MARK: &str = "targetSwapSlot";
+/// What production is called where a slot is named.
+const PRODUCTION: &str = "production";
+/// A start may take half an hour; the pull before it takes what it takes.
+const READY_WITHIN: Duration = Duration::from_secs(3600);
+/// Writes to the source in the middle of a swap are taken along, this often.
+const MOST_ROUNDS: u32 = 10;
+
+/// What is asked for by the last word of the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwapAction {
+    /// `slotsswap`: swap, or complete what was previewed.
+    Swap,
+    /// `applySlotConfig`: do the first phase and rest.
+    Preview,
+    /// `resetSlotConfig`: cancel a preview.
+    Reset,
+}
+
+impl SwapAction {
+    /// Reads the last segment of a path, in any case.
+    pub fn parse(word: &str) -> Option<SwapAction> {
+        let known =
+            [("slotsswap", SwapAction::Swap), ("applyslotconfig", SwapAction::Preview), ("resetslotconfig", SwapAction::Reset)];
+        known.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, action)| action)
+    }
+}
+
+/// A swap's own state, kept in its operation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Swap {
+    source: ResourceId,
+    target: ResourceId,
+    /// Traffic has moved: what is left is to say so.
+    switched: bool,
+}
+
+/// One attempt's end.
+enum Round {
+    Switched,
+    /// Something was written to the source meanwhile: its app must follow first.
+    Again,
+}
+
+impl Azure {
+    /// Swaps a site or slot with the slot that the body names, or prepares or cancels that. A swap goes on after the answer.
+    ///
+    /// # Errors
+    /// 400 where no slot is named, 403, 404, 409.
+    pub async fn swap(
+        &self,
+        caller: &Caller,
+        site: &ResourceId,
+        action: SwapAction,
+        body: &Value,
+    ) -> Result<Option<OperationId>, ArmError> {
+        allow(caller, Access::Write, site)?;
+        self.known_subscription(site)?;
+        self.writable(site)?;
+        let _one_at_a_time = self.shared.writing.lock().await;
+        let (source, target) = self.sides(site, body)?;
+        if let Some(production) = source.production()
+            && self.shared.operations.swapping(&production).is_some()
+        {
+            return Err(ArmError::conflict(
+                "Cannot modify this site because another operation is in progress: a swap of its slots.",
+            ));
+        }
+        let name = format!("{}/{}/action", source.type_name(), word(action));
+        let detail = format!("{} with {}", source.full_name(), target.full_name());
+        let batch = Batch::new().audit(self.audit(caller, &name, &source, 202, &detail));
+        if action == SwapAction::Reset {
+            self.set_mark(&source, None, batch).await?;
+            return Ok(None);
+        }
+        self.can_swap(&source, &target).await?;
+        self.set_mark(&source, Some(slot_of(&target)), batch).await?;
+        if action == SwapAction::Preview {
+            return Ok(None);
+        }
+        let state = serde_json::to_value(Swap { source: source.clone(), target, switched: false });
+        let state = state.map_err(|wrong| ArmError::new(500, "InternalServerError", wrong.to_string()))?;
+        let production = source.production().unwrap_or(source);
+        self.begin(caller, Task::Swap { site: production, state }, Batch::new()).await.map(Some)
+    }
+
+    /// Does a swap to its end; begun again after a crash it goes on, since every step finds what the one before it stored.
+    pub(crate) async fn perform_swap(&self, operation: &Operation, state: &Value) -> Result<(), ArmError> {
+        let swap: Swap = serde_json::from_value(state.clone())
+            .map_err(|wrong| ArmError::new(500, "InternalServerError", format!("the swap's state cannot be read: {wrong}")))?;
+        if swap.switched {
+            self.say(operation, &swap, "the swap had been made before the server restarted").await;
+            return Ok(());
+        }
+        match self.phases(operation, &swap).await {
+            Ok(()) => {
+                self.say(operation, &swap, "the slots were swapped").await;
+                Ok(())
+            }
+            Err(wrong) => {
+                let _one_at_a_time = self.shared.writing.lock().await;
+                self.set_mark(&swap.source, None, Batch::new()).await?;
+                drop(_one_at_a_time);
+                self.say(operation, &swap, &format!("the swap was rolled back: {}", wrong.message)).await;
+                Err(wrong)
+            }
+        }
+    }
+
+    async fn phases(&self, operation: &Operation, swap: &Swap) -> Result<(), ArmError> {
+        for _ in 0..MOST_ROUNDS {
+            self.wake_now(&swap.source);
+            self.settled(&swap.source).await;
+            let app = self.ready(&swap.source).await?;
+            self.warm_up(&swap.source, &swap.target, &app).await?;
+            match self.switch(operation, swap).await? {
+                Round::Switched => return Ok(()),
+                Round::Again => {}
+            }
+        }
+        Err(ArmError::conflict("The slot was written to again and again while it was being swapped."))
+    }
+
+    /// Waits until the source runs as the target will.
+    async fn ready(&self, source: &ResourceId) -> Result<AppName, ArmError> {
+        let control = &self.shared.control;
+        let app = self.app_of(source).await?;
+        let status = control.await_rest(&app, READY_WITHIN).await.map_err(|wrong| refusal(&wrong))?;
+        if status.state == AppState::Running && status.current == Some(status.target) {
+            return Ok(app);
+        }
+        let why = status.diagnosis.map_or_else(
+            || format!("it is {:?}", status.state).to_lowercase(),
+            |diagnosis| diagnosis.line(pillion_fault::Called::Container),
+        );
+        let message = format!(
+            "Slot '{}' did not become ready with the settings of the slot it is swapped with: {why}.",
+            source.full_name()
+        );
+        Err(ArmError::new(409, "SwapFailed", message))
+    }
+
+    /// Moves traffic and documents in one commit.
+    async fn switch(&self, operation: &Operation, swap: &Swap) -> Result<Round, ArmError> {
+        let _one_at_a_time = self.shared.writing.lock().await;
+        let (Some(source), Some(target)) = (public_name(&swap.source), public_name(&swap.target)) else {
+            return Err(ArmError::not_found(&swap.source));
+        };
+        let waits =
+            self.shared.store.document::<Value>(Kind::Dirty, source.as_str()).await.map_err(|wrong| unavailable(&wrong))?;
+        if waits.is_some() {
+            return Ok(Round::Again);
+        }
+        let changed = self.exchanged(&swap.source, &swap.target)?;
+        let mut batch = Batch::new();
+        for document in &changed.put {
+            let before = self.index().get(&document.id).map_or(Expect::Absent, |entry| Expect::Version(entry.etag));
+            batch = batch.put(Kind::Resource, document.id.key(), document.as_ref(), before);
+        }
+        for id in &changed.gone {
+            let before = self.index().get(id).map_or(Expect::Anything, |entry| Expect::Version(entry.etag));
+            batch = batch.delete(Kind::Resource, id.key(), before);
+        }
+        let mut done = operation.clone();
+        let switched = Swap { switched: true, ..swap.clone() };
+        let state = serde_json::to_value(switched).unwrap_or(Value::Null);
+        done.task = Task::Swap { site: swap.source.production().unwrap_or_else(|| swap.source.clone()), state };
+        batch = batch.put(Kind::Operation, &operation.id.0, &done, Expect::Anything);
+        batch = self.mark(self.mark(batch, &swap.source), &swap.target);
+        let (source_owner, target_owner) = (swap.source.to_string(), swap.target.to_string());
+        let sides = (Side { name: &source, owner: &source_owner }, Side { name: &target, owner: &target_owner });
+        let etags = match self.shared.control.exchange(sides.0, sides.1, batch).await {
+            Ok(etags) => etags,
+            // A revision was promoted in between, say: look again.
+            Err(ControlError::Store(StoreError::Conflict { .. })) => return Ok(Round::Again),
+            Err(wrong) => return Err(refusal(&wrong)),
+        };
+        {
+            let mut index = self.index_mut();
+            for id in &changed.gone {
+                index.remove_under(id);
+            }
+            for (document, etag) in changed.put.iter().zip(&etags) {
+                index.insert(document.clone(), *etag);
+            }
+        }
+        self.wake_now(&swap.target);
+        self.wake_now(&swap.source);
+        Ok(Round::Switched)
+    }
+
+    /// Source and target of a request: the path's site, and the slot that the body names.
+    fn sides(&self, site: &ResourceId, body: &Value) -> Result<(ResourceId, ResourceId), ArmError> {
+        let named = body["targetSlot"].as_str().map(str::trim).filter(|slot| !slot.is_empty());
+        let Some(slot) = named else {
+            return Err(ArmError::bad_request("targetSlot", "The parameter targetSlot is required: the slot to swap with."));
+        };
+        let production = site.production().ok_or_else(|| ArmError::not_found(site))?;
+        let target = if slot.eq_ignore_ascii_case(PRODUCTION) { production } else { production.child("slots", slot) };
+        if target == *site {
+            return Err(ArmError::bad_request("targetSlot", "A slot cannot be swapped with itself."));
+        }
+        let index = self.index();
+        let known = |id: &ResourceId| index.get(id).map(|entry| entry.resource.id.clone()).ok_or_else(|| ArmError::not_found(id));
+        Ok((known(site)?, known(&target)?))
+    }
+
+    /// Refuses what could only fail.
+    async fn can_swap(&self, source: &ResourceId, target: &ResourceId) -> Result<(), ArmError> {
+        for site in [source, target] {
+            let Some(resource) = self.peek(site) else { return Err(ArmError::not_found(site)) };
+            if is_stopped(&resource) {
+                return Err(ArmError::conflict(format!(
+                    "Cannot swap slots because '{}' is stopped. Start it first (az webapp start).",
+                    site.full_name()
+                )));
+            }
+            let other = resource.text(MARK).map(str::to_owned);
+            let ours = |slot: &String| site == source && slot.eq_ignore_ascii_case(&slot_of(target));
+            if let Some(other) = other.filter(|slot| !ours(slot)) {
+                return Err(ArmError::conflict(format!(
+                    "Slot '{}' is being previewed for a swap with '{other}'. Complete or cancel that first.",
+                    site.full_name()
+                )));
+            }
+        }
+        let app = self.app_of(source).await?;
+        match self.shared.control.status(&app).await {
+            Ok(_) => Ok(()),
+            Err(ControlError::AppNotFound { .. }) => {
+                Err(ArmError::conflict(format!("Cannot swap slots because '{}' has nothing that runs yet.", source.full_name())))
+            }
+            Err(wrong) => Err(refusal(&wrong)),
+        }
+    }
+
+    /// Writes or removes the mark on a source, and has its app follow; the caller holds the lock on writes.
+    async fn set_mark(&self, source: &ResourceId, slot: Option<String>, batch: Batch) -> Result<(), ArmError> {
+        let Some(found) = self.index().get(source).cloned() else { return Ok(()) };
+        if found.resource.text(MARK).map(str::to_owned) == slot {
+            return self.commit(batch).await.map(drop);
+        }
+        let mut resource = (*found.resource).clone();
+        match slot {
+            Some(slot) => drop(resource.properties.insert(MARK.to_owned(), Value::from(slot))),
+            None => drop(resource.properties.shift_remove(MARK)),
+        }
+        let batch = batch.put(Kind::Resource, source.key(), &resource, Expect::Version(found.etag));
+        let etags = self.commit(self.mark(batch, source)).await?;
+        if let Some(etag) = etags.first() {
+            self.index_mut().insert(Arc::new(resource), *etag);
+        }
+        self.wake_now(source);
+        Ok(())
+    }
+
+    /// Says in the activity log how a swap went.
+    async fn say(&self, operation: &Operation, swap: &Swap, text: &str) {
+        let action = format!("{}/slotsswap/action", swap.source.type_name());
+        let audit = self.audit(&operation.caller(), &action, &swap.source, 200, text);
+        if let Err(wrong) = self.commit(Batch::new().audit(audit)).await {
+            tracing::warn!(error = &wrong as &dyn std::error::Error, "how a swap went could not be written down");
+        }
+        tracing::info!(source = %swap.source, target = %swap.target, "{text}");
+    }
+}
+
+/// What changes when two sites are exchanged.
+struct Exchanged {
+    put: Vec<Arc<Resource>>,
+    gone: BTreeSet<ResourceId>,
+}
+
+impl Azure {
+    fn exchanged(&self, source: &ResourceId, target: &ResourceId) -> Result<Exchanged, ArmError> {
+        let index = self.index();
+        let now = wall_ms();
+        let mut put = Vec::new();
+        let mut gone = BTreeSet::new();
+        for (from, onto) in [(source, target), (target, source)] {
+            let after = documents::after(&index, from, onto);
+            for id in index.of_kind(onto, &ResourceKind::SiteContainer).map(|entry| entry.resource.id.clone()) {
+                if id.parent().as_ref() == Some(onto) && !after.containers.iter().any(|container| container.id == id) {
+                    gone.insert(id);
+                }
+            }
+            put.extend(
+                after.all(now).filter(|document| {
+                    index.get(&document.id).is_none_or(|entry| entry.resource.properties != document.properties)
+                }),
+            );
+            let mut site = index.get(onto).map(|entry| (*entry.resource).clone()).ok_or_else(|| ArmError::not_found(onto))?;
+            site.properties.shift_remove(MARK);
+            let status =
+                json!({ "timestampUtc": now, "sourceSlotName": slot_of(source), "destinationSlotName": slot_of(target) });
+            site.properties.insert("slotSwapStatus".to_owned(), status);
+            site.changed_ms = now;
+            put.push(Arc::new(site));
+        }
+        Ok(Exchanged { put, gone })
+    }
+}
+
+fn slot_of(site: &ResourceId) -> String {
+    site.slot_name().unwrap_or_else(|| PRODUCTION.to_owned())
+}
+
+fn word(action: SwapAction) -> &'static str {
+    match action {
+        SwapAction::Swap => "slotsswap",
+        SwapAction::Preview => "applySlotConfig",
+        SwapAction::Reset => "resetSlotConfig",
+    }
+}
