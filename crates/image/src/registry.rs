@@ -2,6 +2,7 @@
 
 pub(crate) mod authorities;
 mod clients;
+mod open;
 mod trouble;
 
 use std::{future::Future, sync::Arc};
@@ -12,6 +13,7 @@ use oci_client::{Reference, client::BlobResponse, errors::OciDistributionError, 
 use tokio::sync::mpsc;
 
 pub(crate) use clients::Clients;
+use open::Open;
 use trouble::Trouble;
 
 use crate::{
@@ -28,10 +30,16 @@ const MANIFEST_TYPES: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.v2+json",
 ];
 
+const USER_AGENT: &str = concat!("pillion/", env!("CARGO_PKG_VERSION"));
+/// A manifest larger than this is left to the client, whose caller refuses it by the limit in force.
+const SMALL_MANIFEST: u64 = 1 << 20;
+
 /// One image at its registry.
 #[derive(Clone)]
 pub(crate) struct Session {
     client: oci_client::Client,
+    /// Asked first for manifests, once the client has been of use: only then may it be known to need no more.
+    open: Option<Open>,
     auth: RegistryAuth,
     name: ImageName,
     user: Option<String>,
@@ -48,9 +56,10 @@ impl Session {
         retry: &Retry,
         progress: &Progress,
     ) -> Result<Session, PullError> {
-        let (client, reused) = clients.get(name, credential).await?;
+        let (client, open, reused) = clients.get(name, credential).await?;
         Ok(Session {
             client,
+            open: open.filter(|_| reused),
             reused,
             auth: auth(credential),
             name: name.clone(),
@@ -75,8 +84,16 @@ impl Session {
             Some(digest) => self.name.pinned(digest),
             None => self.name.wire().clone(),
         };
-        let fetched =
-            self.patiently("the manifest", || self.client.pull_manifest_raw(&reference, &self.auth, &MANIFEST_TYPES)).await;
+        let open = match &self.open {
+            Some(open) => open.manifest(&reference, &MANIFEST_TYPES, SMALL_MANIFEST).await,
+            None => None,
+        };
+        let fetched = match open {
+            Some(bytes) => Ok((bytes, String::new())),
+            None => {
+                self.patiently("the manifest", || self.client.pull_manifest_raw(&reference, &self.auth, &MANIFEST_TYPES)).await
+            }
+        };
         let bytes = match fetched {
             Ok((bytes, _)) => bytes,
             Err(Trouble::Missing) => return Err(self.what_is_missing(&reference).await),

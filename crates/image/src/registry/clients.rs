@@ -12,7 +12,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{authorities, trouble::Trouble};
+use super::{USER_AGENT, authorities, open::Open, trouble::Trouble};
 use crate::{Credential, ImageName, PullError, Settings};
 
 /// Clients kept at most; the one used longest ago goes first.
@@ -36,6 +36,7 @@ struct Kept {
     registry: String,
     credential: Option<Credential>,
     client: Client,
+    open: Option<Open>,
 }
 
 impl Clients {
@@ -56,11 +57,15 @@ impl Clients {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Returns a client, and whether it has been used before.
-    pub(super) async fn get(&self, name: &ImageName, credential: Option<&Credential>) -> Result<(Client, bool), PullError> {
+    /// Returns a client, a shorter way to ask if there may be one, and whether the client has been used before.
+    pub(super) async fn get(
+        &self,
+        name: &ImageName,
+        credential: Option<&Credential>,
+    ) -> Result<(Client, Option<Open>, bool), PullError> {
         let registry = name.registry();
-        if let Some(client) = self.take_up(registry, credential) {
-            return Ok((client, true));
+        if let Some((client, open)) = self.take_up(registry, credential) {
+            return Ok((client, open, true));
         }
         if !authorities::are_known() {
             return Err(PullError::NoAuthorities { image: name.to_string() });
@@ -80,7 +85,7 @@ impl Clients {
                 .collect(),
             read_timeout: Some(self.read_timeout),
             connect_timeout: Some(self.connect_timeout),
-            user_agent: concat!("pillion/", env!("CARGO_PKG_VERSION")),
+            user_agent: USER_AGENT,
             ..ClientConfig::default()
         };
         let client = Client::try_from(config).map_err(|error| {
@@ -94,12 +99,21 @@ impl Clients {
             };
             PullError::Tls { image: name.to_string(), registry: registry.to_owned(), reason }
         })?;
+        let open = match credential {
+            None if plain => Open::new(self.connect_timeout, self.read_timeout),
+            None | Some(_) => None,
+        };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT {
             kept.remove(0);
         }
-        kept.push(Kept { registry: registry.to_owned(), credential: credential.cloned(), client: client.clone() });
-        Ok((client, false))
+        kept.push(Kept {
+            registry: registry.to_owned(),
+            credential: credential.cloned(),
+            client: client.clone(),
+            open: open.clone(),
+        });
+        Ok((client, open, false))
     }
 
     /// Forgets a client whose credential was refused: its token may have been revoked, or the registry has begun to speak TLS.
@@ -110,13 +124,13 @@ impl Clients {
         kept.len() < before
     }
 
-    fn take_up(&self, registry: &str, credential: Option<&Credential>) -> Option<Client> {
+    fn take_up(&self, registry: &str, credential: Option<&Credential>) -> Option<(Client, Option<Open>)> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let at = kept.iter().position(|one| one.registry == registry && one.credential.as_ref() == credential)?;
         let one = kept.remove(at);
-        let client = one.client.clone();
+        let found = (one.client.clone(), one.open.clone());
         kept.push(one);
-        Some(client)
+        Some(found)
     }
 }
 

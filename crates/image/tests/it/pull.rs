@@ -186,6 +186,26 @@ async fn a_bearer_token_is_fetched_from_the_token_server() {
 }
 
 #[tokio::test]
+async fn a_registry_known_to_let_everybody_in_is_asked_for_manifests_only() {
+    let registry = Registry::open();
+    registry.push("shop/web:1", &[layer("f", b"x", Compression::Gzip)]).await;
+    let (_root, store) = store();
+    let name = registry.name("shop/web:1");
+    // The first may have to learn how the registry is spoken to, the second whether it wants tokens.
+    for _ in 0..2 {
+        pull(&store, &name, None).await.expect("it is there");
+    }
+    let manifest = "GET /v2/shop/web/manifests/1 ";
+    let before = registry.asked_until(manifest, 2).await.len();
+    for _ in 0..3 {
+        pull(&store, &name, None).await.expect("it is there");
+    }
+    let asked = registry.asked_until(manifest, 5).await;
+    assert!(asked[before..].iter().all(|request| request.starts_with(manifest)), "{:#?}", &asked[before..]);
+    assert_eq!(asked.len() - before, 3);
+}
+
+#[tokio::test]
 async fn a_missing_repository_a_missing_tag_and_a_missing_digest_are_told_apart() {
     let registry = Registry::open();
     registry.push("there:1", &[layer("f", b"x", Compression::Gzip)]).await;

@@ -126,6 +126,26 @@ impl Registry {
         std::fs::write(&path, bytes).expect("writable");
     }
 
+    /// Returns what the registry has been asked for so far, `GET /v2/… ` each, once its own log tells of `last`.
+    pub async fn asked_until(&self, last: &str, times: usize) -> Vec<String> {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        loop {
+            let requests: Vec<String> = {
+                let log = self.log.lock().expect("no panic");
+                log.iter()
+                    .filter_map(|line| line.split('"').nth(1))
+                    .filter(|line| line.contains(" /v2/"))
+                    .map(str::to_owned)
+                    .collect()
+            };
+            if requests.iter().filter(|request| request.contains(last)).count() >= times {
+                return requests;
+            }
+            assert!(std::time::Instant::now() < deadline, "not asked for {last} {times} times: {requests:#?}");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
     /// Returns how many times the registry has been asked for a blob, by its own log.
     pub fn blob_downloads(&self, digest: &Digest) -> usize {
         let log = self.log.lock().expect("no panic");
