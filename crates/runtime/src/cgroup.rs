@@ -103,6 +103,11 @@ impl Cgroup {
     fn make(&self, role: Role) -> Result<(), CgroupError> {
         for root in self.hierarchy.trees() {
             let mut dir = root.clone();
+            // A container's control group is made in its instance's, which is there and passes its controllers on.
+            if role == Role::Leaf && fs::create_dir(dir.join(&self.path)).is_ok() {
+                self.hierarchy.inherit_cpuset(&dir.join(&self.path));
+                continue;
+            }
             for part in self.path.components() {
                 self.hierarchy.enable_controllers(&dir)?;
                 dir.push(part);

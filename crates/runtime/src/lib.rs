@@ -9,6 +9,7 @@ mod exec;
 pub mod helper;
 pub mod host_checks;
 pub mod listeners;
+pub mod memory;
 mod mounts;
 pub mod network;
 mod oci;

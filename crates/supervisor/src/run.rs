@@ -7,11 +7,13 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     rc::Rc,
+    time::Duration,
 };
 
 use pillion_runtime::{
     cgroup::{Cgroup, CgroupError},
     helper::Launcher,
+    memory,
     sandbox::{Sandbox, SandboxError},
     warden::{Warden, WardenError, spawn_warden},
 };
@@ -19,6 +21,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
     task::LocalSet,
+    time::timeout,
 };
 
 use crate::{
@@ -26,12 +29,14 @@ use crate::{
     machine::Linux,
     server::{self, Server},
     spec::{InstanceSpec, SpecError},
-    supervisor::{Ask, Supervisor},
+    supervisor::{Ask, Shared, Supervisor},
     warden,
 };
 
 /// What it says on its standard output once its sockets listen; nothing else ever.
 pub const UP: &str = "up\n";
+/// An instance of which nothing new is known for so long rests.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Why there is no instance.
 #[derive(Debug, thiserror::Error)]
@@ -97,11 +102,22 @@ fn supervise(args: Vec<OsString>) -> Result<(), RunError> {
 
     let launcher = Launcher::default();
     let warden = spawn_warden(&Cgroup::at(&spec.sandbox.cgroup)?)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Loop)?;
+    {
+        let _in_the_runtime = runtime.enter();
+        if let Err(error) = launcher.make_ready(starting_at_once(&spec)) {
+            tracing::warn!(%error, "no helpers could be started ahead");
+        }
+    }
     let mut sandbox = Sandbox::create(&launcher, &spec.sandbox)?;
     // From here on this process lives where the instance lives: probes and the gate's sockets are plain calls.
     sandbox.enter_net()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Loop)?;
     LocalSet::new().block_on(&runtime, serve(&dir, spec, launcher, sandbox, warden))
+}
+
+/// Counts the containers that wait for no other.
+fn starting_at_once(spec: &InstanceSpec) -> usize {
+    spec.containers.iter().filter(|container| container.depends_on.is_empty()).count()
 }
 
 async fn serve(dir: &Path, spec: InstanceSpec, launcher: Launcher, sandbox: Sandbox, warden: Warden) -> Result<(), RunError> {
@@ -123,11 +139,12 @@ async fn serve(dir: &Path, spec: InstanceSpec, launcher: Launcher, sandbox: Sand
             return Err(error);
         }
     };
-    let (supervisor, shared, asks) = Supervisor::new(dir.to_owned(), spec, Rc::new(Linux::new(launcher, sandbox)))?;
+    let (supervisor, shared, asks) = Supervisor::new(dir.to_owned(), spec, Rc::new(Linux::new(launcher.clone(), sandbox)))?;
     let gate = tokio::task::spawn_local(gate::run(gate));
     let (dismissed, told_warden) = oneshot::channel();
     let warden = tokio::task::spawn_local(warden::keep(warden, cgroup, told_warden));
     let ends = tokio::task::spawn_local(end_on_signal(asks.clone()));
+    let rest = tokio::task::spawn_local(rest(launcher, Rc::clone(&shared)));
     let (over, told) = oneshot::channel();
     let server = tokio::task::spawn_local(Server { listener: control, asks, shared }.run(told));
     say_up().map_err(RunError::Loop)?;
@@ -135,6 +152,7 @@ async fn serve(dir: &Path, spec: InstanceSpec, launcher: Launcher, sandbox: Sand
     supervisor.run().await;
     gate.abort();
     ends.abort();
+    rest.abort();
     // Both are told by the drop too, should they have ended before.
     let _ = dismissed.send(());
     let _ = warden.await;
@@ -145,6 +163,24 @@ async fn serve(dir: &Path, spec: InstanceSpec, launcher: Launcher, sandbox: Sand
         let _ = fs::remove_file(path);
     }
     Ok(())
+}
+
+/// Gives back what a start or a change took, once nothing has happened for a while.
+async fn rest(launcher: Launcher, shared: Rc<Shared>) {
+    let mut changes = shared.board.subscribe();
+    loop {
+        // Cancel-safe: a change that comes as the time runs out is seen below.
+        while let Ok(changed) = timeout(QUIET, changes.changed()).await {
+            if changed.is_err() {
+                return;
+            }
+        }
+        launcher.stand_down();
+        memory::give_back();
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 fn say_up() -> io::Result<()> {

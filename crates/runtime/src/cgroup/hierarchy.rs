@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use super::{At, CgroupError};
@@ -31,8 +32,17 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
-    /// Reads what is mounted.
+    /// Reads what is mounted; once in a process's life, since a host does not change its trees, and its list of mounts
+    /// may be long.
     pub fn detect() -> Result<Self, CgroupError> {
+        static FOUND: OnceLock<Hierarchy> = OnceLock::new();
+        if let Some(found) = FOUND.get() {
+            return Ok(found.clone());
+        }
+        Self::read().map(|read| FOUND.get_or_init(|| read).clone())
+    }
+
+    fn read() -> Result<Self, CgroupError> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").at("read the mounts", Path::new("/proc/self/mountinfo"))?;
         let unified = |root: &Path| fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
         Self::from_mounts(&mounts, unified).ok_or(CgroupError::NotMounted)

@@ -35,8 +35,10 @@ use crate::{
 /// Runs the role; the socket to the supervisor is standard input.
 pub(crate) fn role(_arguments: Vec<OsString>) -> ExitCode {
     let Ok(socket) = socket_from_stdin() else { return ExitCode::FAILURE };
+    // Before the job comes: a helper may be waiting for it with nothing else to do.
+    let filters = seccomp::Filters::compile();
     let reply = match wire::receive::<CreateRequest>(&socket) {
-        Ok((request, fds)) => match create(&socket, &request, fds) {
+        Ok((request, fds)) => match filters.and_then(|filters| create(&socket, &request, fds, Arc::new(filters))) {
             Ok(pid) => Reply::Made { pid },
             Err(fault) => {
                 forget(&request);
@@ -63,7 +65,7 @@ pub(super) fn socket_from_stdin() -> std::io::Result<UnixStream> {
     Ok(UnixStream::from(socket))
 }
 
-fn create(socket: &UnixStream, request: &CreateRequest, fds: Vec<OwnedFd>) -> Result<i32, Fault> {
+fn create(socket: &UnixStream, request: &CreateRequest, fds: Vec<OwnedFd>, filters: Arc<seccomp::Filters>) -> Result<i32, Fault> {
     let CreateRequest { sandbox, container, terminal } = request;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     // A container whose user names no further groups would keep the supervisor's.
@@ -90,7 +92,6 @@ fn create(socket: &UnixStream, request: &CreateRequest, fds: Vec<OwnedFd>) -> Re
     let bundle = stage.bundle();
     spec.save(bundle.join("config.json")).map_err(|e| failed("writing the container's bundle", e))?;
 
-    let filters = Arc::new(seccomp::Filters::compile()?);
     let init =
         Init::new(socket.as_raw_fd(), &container.argv, user.environment(&container.env, terminal.is_some()), *terminal, filters);
     let mut builder = ContainerBuilder::new(container.name.clone(), SyscallType::default()).with_executor(init);

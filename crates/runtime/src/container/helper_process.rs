@@ -6,7 +6,10 @@ use nix::{
     sys::wait::{WaitPidFlag, WaitStatus, waitpid},
     unistd::Pid as NixPid,
 };
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
+};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     process::{Child, Command},
@@ -18,6 +21,7 @@ use crate::cgroup::Cgroup;
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A helper at work, the leader of a process group that everything it makes begins in.
+#[derive(Debug)]
 pub(super) struct HelperProcess {
     child: Child,
     group: Pid,
@@ -32,6 +36,13 @@ impl HelperProcess {
         // SAFETY: the descriptor is owned, and stays open inside the `AsyncFd` for as long as it is registered.
         let pidfd = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }?;
         Ok(Self { child, group, pidfd })
+    }
+
+    /// Whether it has ended; it is left to be reaped.
+    pub(super) fn has_ended(&self) -> bool {
+        let mut fds = [PollFd::new(self.pidfd.get_ref(), PollFlags::IN)];
+        // The descriptor is readable once the process has ended.
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
     }
 
     /// Waits until it has ended, and leaves it to be reaped, so that its number stays its group's. Cancel-safe.

@@ -1,21 +1,19 @@
 //! The supervisor's side of a start: send the job to a helper, take over the process it made.
 
 use std::{
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::net::UnixStream as StdUnixStream,
-    },
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
 
 use pillion_fault::Fault;
 use serde::Serialize;
-use tokio::{io::AsyncWriteExt, net::UnixStream, process::Command, time::timeout};
+use tokio::{io::AsyncWriteExt, net::UnixStream, time::timeout};
 
 use super::{
     Running, StartError, Stdio, Terminal,
-    helper_process::HelperProcess,
     running::{Facts, reap},
+    spare::Helper,
     wire::{self, CreateRequest, ExecRequest, GO, Reply},
 };
 use crate::{
@@ -37,6 +35,24 @@ pub struct Created {
 }
 
 impl Launcher {
+    /// Starts helpers that wait for a container to make, a head start for the next calls of [`Launcher::create`].
+    ///
+    /// Must be called in a runtime. Those that get no container end with this process, or by [`Launcher::stand_down`].
+    ///
+    /// # Errors
+    /// One cannot be started; [`Launcher::create`] does without.
+    pub fn make_ready(&self, count: usize) -> io::Result<()> {
+        for _ in 0..count {
+            self.spares.add(Helper::start(self.command(CREATE))?);
+        }
+        Ok(())
+    }
+
+    /// Ends the helpers that still wait.
+    pub fn stand_down(&self) {
+        self.spares.clear();
+    }
+
     /// Makes a container in `sandbox`: root, mounts, cgroup, namespaces, a first process that waits for
     /// [`Created::start`].
     ///
@@ -78,14 +94,11 @@ impl Launcher {
         fds: &[BorrowedFd<'_>],
         facts: Facts,
     ) -> Result<(UnixStream, Running), StartError> {
-        rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1)).map_err(|e| StartError::Helper(e.into()))?;
-        let (ours, theirs) = StdUnixStream::pair().map_err(StartError::Helper)?;
-        let mut command = Command::from(self.command(role));
-        command.stdin(std::process::Stdio::from(OwnedFd::from(theirs))).stdout(std::process::Stdio::null());
-        // The command keeps the other end open, which would hide the end of file; spawning consumes it.
-        let helper = HelperProcess::spawn(command).map_err(StartError::Helper)?;
-        ours.set_nonblocking(true).map_err(StartError::Helper)?;
-        let mut socket = UnixStream::from_std(ours).map_err(StartError::Helper)?;
+        let spare = if role == CREATE { self.spares.take() } else { None };
+        let Helper { mut socket, process: helper } = match spare {
+            Some(spare) => spare,
+            None => Helper::start(self.command(role)).map_err(StartError::Helper)?,
+        };
 
         let lost = || StartError::Lost { doing: "making the container's process" };
         let talk = async {

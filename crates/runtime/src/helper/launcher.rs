@@ -3,20 +3,23 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
 
 use super::VERB;
+use crate::container::Spares;
 
 /// Starts helpers: an executable whose `main` calls [`super::door`] first.
 #[derive(Debug, Clone)]
 pub struct Launcher {
     exe: PathBuf,
+    pub(crate) spares: Arc<Spares>,
 }
 
 impl Launcher {
     /// Starts `exe` again; for tests, whose own executable has no door.
     pub fn new(exe: impl Into<PathBuf>) -> Self {
-        Self { exe: exe.into() }
+        Self { exe: exe.into(), spares: Arc::default() }
     }
 
     pub fn exe(&self) -> &Path {

@@ -1,8 +1,54 @@
 //! Start, exit codes, signals, output, restarts.
 
-use pillion_fault::Exit;
+use std::time::{Duration, Instant};
 
-use crate::world::World;
+use pillion_fault::Exit;
+use pillion_runtime::container::Stdio;
+
+use crate::world::{World, launcher};
+
+/// The processes that wait for a container to make.
+fn helpers() -> Vec<i32> {
+    let children = std::fs::read_dir("/proc/self/task").expect("own threads").flatten().filter_map(|thread| {
+        let children = std::fs::read_to_string(thread.path().join("children")).ok()?;
+        Some(children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>())
+    });
+    let waits = |pid: &i32| {
+        std::fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| line.split(|byte| *byte == 0).skip(1).take(2).eq([&b"__runtime"[..], b"create"]))
+    };
+    children.flatten().filter(waits).collect()
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within 10 s: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_helper_started_ahead_makes_a_container_and_one_that_died_waiting_is_passed_over() {
+    let world = World::new();
+    let launcher = launcher();
+    launcher.make_ready(3).expect("helpers");
+    until("three helpers wait", || helpers().len() == 3).await;
+    // The last started is the first taken.
+    let dead = helpers().into_iter().max().expect("a helper");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(dead), nix::sys::signal::Signal::SIGKILL).expect("a signal sent");
+    until("two helpers wait", || helpers().len() == 2).await;
+
+    let stdio = Stdio::null().expect("null");
+    let created = launcher.create(world.sandbox(), &world.shell("exit 3"), stdio).await.expect("a container");
+    until("one helper waits", || helpers().len() == 1).await;
+    let running = created.start().await.expect("a started container");
+    assert_eq!(running.wait().await.expect("an exit"), Exit::Code { code: 3 });
+    running.remove().await.expect("nothing left");
+
+    launcher.stand_down();
+    until("no helper waits", || helpers().is_empty()).await;
+}
 
 #[tokio::test]
 async fn a_container_prints_and_ends_with_its_exit_code() {
