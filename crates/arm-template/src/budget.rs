@@ -16,7 +16,8 @@ pub const MAX_EXPRESSION: usize = 24_576;
 pub const MAX_RESOURCES: usize = 800;
 /// The most evaluation steps of one budget.
 pub const MAX_STEPS: u64 = 1_000_000;
-/// The most bytes that evaluation may produce within one budget, what is thrown away counted: 64 MB.
+/// The most bytes that evaluation may produce within one budget: 64 MB. What is thrown away counts, and every value as 64 bytes more
+/// than its text, which is about what it takes in memory.
 pub const MAX_PRODUCED: u64 = 64 * 1024 * 1024;
 
 /// A limit that was passed.

@@ -92,7 +92,7 @@ impl Template {
         expand().map_err(|error| self.source.place(error))
     }
 
-    /// Returns the template's text as a value.
+    /// Returns the template as a value. In one that an outer template evaluated, secure values stand in the open.
     pub fn root(&self) -> &Value {
         self.source.document.root()
     }

@@ -30,6 +30,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     world("resourceInfo", 1, Some(1), resource_info),
     world("providers", 1, Some(2), providers),
     value("pickZones", 3, 5, pick_zones),
+    value("toLogicalZone", 3, 3, no_zone),
+    value("toPhysicalZone", 3, 3, no_zone),
+    value("toLogicalZones", 3, 3, no_zones),
+    value("toPhysicalZones", 3, 3, no_zones),
 ];
 
 /// Every function whose name begins with `list`.
@@ -274,4 +278,19 @@ fn pick_zones(args: &Arguments<'_>) -> Result<Value> {
         args.text(at)?;
     }
     Ok(Value::Array(Vec::new()))
+}
+
+fn no_zone(args: &Arguments<'_>) -> Result<Value> {
+    Err(args.refuse(format!(
+        "is asked for the zone '{}', and the location '{}' has none",
+        args.show_text(args.text(2)?),
+        args.show_text(args.text(1)?)
+    )))
+}
+
+fn no_zones(args: &Arguments<'_>) -> Result<Value> {
+    match args.array(2)? {
+        [] => Ok(Value::Array(Vec::new())),
+        [..] => Err(args.refuse(format!("is asked for zones, and the location '{}' has none", args.show_text(args.text(1)?)))),
+    }
 }
