@@ -19,7 +19,7 @@ use std::{
 };
 
 pub use hierarchy::{Hierarchy, Mode, delegated_base};
-pub use oom::OomCounters;
+pub use oom::OomWatch;
 pub use usage::Usage;
 
 /// A control group, existing or not, in every tree that matters.

@@ -13,7 +13,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use super::Terminal;
 use crate::{
-    cgroup::{Cgroup, CgroupError, OomCounters, Usage},
+    cgroup::{Cgroup, CgroupError, OomWatch, Usage},
     spec::{ContainerSpec, SandboxSpec},
 };
 
@@ -30,7 +30,7 @@ pub struct Running {
     pid: i32,
     pidfd: AsyncFd<OwnedFd>,
     cgroup: Cgroup,
-    oom_before: OomCounters,
+    oom: OomWatch,
     facts: Arc<Facts>,
     terminal: Option<Terminal>,
 }
@@ -45,8 +45,8 @@ impl Running {
         // SAFETY: the descriptor is owned, and stays open inside the `AsyncFd` for as long as it is registered.
         let pidfd = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }?;
         let cgroup = Cgroup::at(&facts.sandbox.cgroup.join(&facts.container.name)).map_err(io::Error::other)?;
-        let oom_before = cgroup.oom_counters();
-        Ok(Self { pid, pidfd, cgroup, oom_before, facts, terminal: None })
+        let oom = cgroup.watch_oom();
+        Ok(Self { pid, pidfd, cgroup, oom, facts, terminal: None })
     }
 
     /// The process id as the host numbers it.
@@ -144,8 +144,7 @@ impl Running {
     }
 
     fn oom_exit(&self) -> Option<Exit> {
-        let scope = self.cgroup.oom_counters().since(&self.oom_before)?;
-        Some(Exit::Oom { scope })
+        Some(Exit::Oom { scope: self.oom.verdict()? })
     }
 }
 

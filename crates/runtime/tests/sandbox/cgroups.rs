@@ -59,13 +59,13 @@ fn a_kill_at_the_own_memory_limit_is_told_with_the_limit() {
     let group = Group::new("own");
     let bytes = 24 * MEGABYTE;
     let child = group.child("eater", &Limits { memory: Some(bytes), ..Limits::default() });
-    let before = child.oom_counters();
+    let watch = child.watch_oom();
 
     let status = start_in(&child, EAT_MEMORY).0.wait().expect("it ends");
 
     assert!(!status.success());
-    eventually("the kill is counted", || child.oom_counters().since(&before).is_some());
-    assert_eq!(child.oom_counters().since(&before), Some(OomScope::Limit { bytes }));
+    eventually("the kill is counted", || watch.verdict().is_some());
+    assert_eq!(watch.verdict(), Some(OomScope::Limit { bytes }));
 }
 
 #[test]
@@ -73,25 +73,49 @@ fn a_kill_for_memory_above_the_own_limit_is_told_as_the_hosts() {
     let group = Group::new("host");
     group.cgroup.set_limits(&Limits { memory: Some(24 * MEGABYTE), ..Limits::default() }).expect("limits");
     let child = group.child("eater", &Limits { memory: Some(2048 * MEGABYTE), ..Limits::default() });
-    let before = child.oom_counters();
+    let watch = child.watch_oom();
 
     start_in(&child, EAT_MEMORY).0.wait().expect("it ends");
 
-    eventually("the kill is counted", || child.oom_counters().since(&before).is_some());
-    assert_eq!(child.oom_counters().since(&before), Some(OomScope::Host));
+    eventually("the kill is counted", || watch.verdict().is_some());
+    assert_eq!(watch.verdict(), Some(OomScope::Host));
+}
+
+#[test]
+fn page_cache_that_filled_the_own_limit_does_not_make_a_kill_from_above_its_own() {
+    let group = Group::new("cache");
+    group.cgroup.set_limits(&Limits { memory: Some(64 * MEGABYTE), ..Limits::default() }).expect("limits");
+    let child = group.child("reader", &Limits { memory: Some(48 * MEGABYTE), ..Limits::default() });
+    let watch = child.watch_oom();
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let path = file.path().display();
+    let filled = start_in(&child, &format!("head -c 200000000 /dev/zero > {path}; cat {path} > /dev/null")).0.wait();
+    assert!(filled.expect("it ends").success(), "page cache gives way at the limit");
+    assert_eq!(watch.verdict(), None);
+
+    // Neighbours take so much in small pieces that the child, as the largest process, must go long before its own limit.
+    let neighbour = group.child("neighbour", &Limits::default());
+    let script = "for i in 1 2 3 4 5 6; do dd if=/dev/zero bs=6M count=1 | sleep 1000 & done; wait";
+    let _neighbour = start_in(&neighbour, script);
+    eventually("the neighbour has its memory", || neighbour.usage().memory.is_some_and(|bytes| bytes > 32 * MEGABYTE));
+    start_in(&child, EAT_MEMORY).0.wait().expect("it ends");
+
+    eventually("the kill is counted", || watch.verdict().is_some());
+    assert_eq!(watch.verdict(), Some(OomScope::Host));
+    neighbour.kill().expect("killed");
 }
 
 #[test]
 fn a_plain_kill_is_no_kill_for_memory() {
     let group = Group::new("plain");
     let child = group.child("sleeper", &Limits { memory: Some(64 * MEGABYTE), ..Limits::default() });
-    let before = child.oom_counters();
+    let watch = child.watch_oom();
     let mut sleeper = start_in(&child, "exec sleep 1000");
 
     child.kill().expect("killed");
 
     sleeper.0.wait().expect("it ends");
-    assert_eq!(child.oom_counters().since(&before), None);
+    assert_eq!(watch.verdict(), None);
 }
 
 #[test]
@@ -127,10 +151,10 @@ fn limits_can_be_changed_and_lifted() {
     for limits in [all(32, 250, 5), all(128, 1500, 20), Limits::default()] {
         child.set_limits(&limits).expect("changed");
     }
-    let before = child.oom_counters();
+    let watch = child.watch_oom();
     let status = start_in(&child, "head -c 100000000 /dev/zero | tail -c 90000000 >/dev/null").0.wait().expect("it ends");
     assert!(status.success(), "nothing limits it any more");
-    assert_eq!(child.oom_counters().since(&before), None);
+    assert_eq!(watch.verdict(), None);
 }
 
 #[test]
