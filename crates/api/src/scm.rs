@@ -1,12 +1,87 @@
-//! The sites' own pages, below `/_scm/{site}`.
+//! The sites' own pages, below `/_scm/{site}` (a slot: `/_scm/{site}__{slot}`): status, logs, files, ways into containers.
+//!
+//! Who asks proves it with the site's publishing credential or with a token for these pages. There are no cookies, and a
+//! request that a page of another origin sends is refused, so a browser cannot be made to ask.
 
-use axum::{Router, http::StatusCode};
+mod answer;
+mod gate;
+mod home;
+mod later;
+mod logs;
+mod session;
+mod shell;
+mod site;
+mod socket;
+mod ssh;
+mod startup;
+mod status;
+mod tunnel;
+mod vfs;
+
+use std::{path::PathBuf, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{Method, StatusCode},
+    response::{IntoResponse, Response},
+};
 use pillion_azure::Azure;
 use pillion_identity::Identity;
 
-use crate::front::refuse;
+use self::{answer::Refusal, site::Call};
 
-/// Routes of the sites' own pages.
-pub fn router(_azure: Azure, _identity: Identity) -> Router {
-    Router::new().fallback(|| async { refuse(StatusCode::NOT_FOUND, "NotFound", "there is no such path") })
+/// What these pages stand on.
+pub(crate) struct Scm {
+    azure: Azure,
+    identity: Identity,
+    /// `apps/` of the state: below it lie the apps' persistent volumes.
+    apps: PathBuf,
+    tunnels: ssh::Tunnels,
+}
+
+/// Builds the router. It proves its callers itself.
+pub fn router(azure: Azure, identity: Identity, apps: PathBuf) -> Router {
+    let tunnels = ssh::Tunnels::new(identity.seed("ssh host key"));
+    let scm = Arc::new(Scm { azure, identity, apps, tunnels });
+    Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(scm)
+}
+
+async fn answer(State(scm): State<Arc<Scm>>, request: Request<Body>) -> Response {
+    let answered = async {
+        let (call, request) = Call::read(&scm, request).await?;
+        route(&scm, call, request).await
+    };
+    answered.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn route(scm: &Arc<Scm>, call: Call, request: Request<Body>) -> Result<Response, Refusal> {
+    let method = request.method().clone();
+    let lower: Vec<String> = call.rest.iter().map(|part| part.to_ascii_lowercase()).collect();
+    let path: Vec<&str> = lower.iter().map(String::as_str).collect();
+    let reading = matches!(method, Method::GET | Method::HEAD);
+    match path.as_slice() {
+        [] | [""] if reading => Ok(status::welcome(&call)),
+        ["api", "vfs", ..] => vfs::answer(scm, &call, request).await,
+        ["api", "sitecontainers"] if reading => status::containers(scm, &call, None).await,
+        ["api", "sitecontainers", _] if reading => status::containers(scm, &call, call.rest.get(2)).await,
+        ["api", "sitecontainers", _, "logs"] if reading => logs::container(scm, &call).await,
+        ["logstream", ..] | ["api", "logstream", ..] if reading => logs::stream(scm, &call).await,
+        ["api", "logs", "docker"] if reading => logs::list(scm, &call).await,
+        ["api", "logs", "docker", "zip"] | ["dump"] | ["api", "dump"] if reading => logs::archive(scm, &call).await,
+        ["api", "startuplogs"] if reading => startup::list(scm, &call).await,
+        ["api", "startuplogs", "summary"] if reading => startup::summary(scm, &call).await,
+        ["api", "startuplogs", _] if reading => startup::one(scm, &call).await,
+        ["api", "troubleshoot", "config"] if reading => status::configuration(scm, &call).await,
+        ["api", "settings"] if reading => status::settings(scm, &call).await,
+        ["exec", "shell"] if reading => shell::open(scm, call, request).await,
+        ["exec", "execute"] if method == Method::POST => shell::execute(scm, &call, request).await,
+        ["appservicetunnel", "tunnel.ashx"] if reading => tunnel::answer(scm, call, request).await,
+        ["api", "deployments", ..] | ["deployments", ..] if reading => Ok(later::deployments(&call, &path)),
+        ["api", "publish" | "zipdeploy" | "wardeploy" | "onedeploy" | "zip" | "command" | "deployments", ..] => {
+            Ok(later::not_yet(&path))
+        }
+        _ => Err(Refusal::new(StatusCode::NOT_FOUND, "NotFound", "a site has no such page")),
+    }
 }

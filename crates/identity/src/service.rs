@@ -179,6 +179,11 @@ impl Identity {
         Err(AuthError::Credentials)
     }
 
+    /// Derives a seed for a key of the server's own that is the same at every start.
+    pub fn seed(&self, purpose: &str) -> [u8; 32] {
+        self.inner.key.derive("seed", &[purpose])
+    }
+
     pub(crate) fn issuer(&self) -> String {
         format!("pillion/{}", self.inner.tenant)
     }

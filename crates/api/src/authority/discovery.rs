@@ -1,6 +1,12 @@
 //! What clients learn before they log in: the cloud's endpoints, the authority's endpoints.
 
-use axum::{Extension, Json, extract::Query, http::StatusCode, response::Response};
+use axum::{
+    Extension, Json,
+    extract::{Query, State},
+    http::StatusCode,
+    response::Response,
+};
+use pillion_identity::Identity;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -57,6 +63,14 @@ pub async fn openid(Extension(Origin(origin)): Extension<Origin>) -> Json<Value>
         "id_token_signing_alg_values_supported": ["ES256"],
         "scopes_supported": ["openid", "profile", "offline_access"],
     }))
+}
+
+/// Answers `az login --tenant NAME`: it reads the tenant's id out of the issuer's path.
+pub async fn tenant_openid(State(identity): State<Identity>, Extension(origin): Extension<Origin>) -> Json<Value> {
+    let issuer = format!("{}/{}/v2.0", origin.0, identity.tenant());
+    let Json(mut document) = openid(Extension(origin)).await;
+    document["issuer"] = issuer.into();
+    Json(document)
 }
 
 /// There is no page to log in on: `az login` without a flag ends here.

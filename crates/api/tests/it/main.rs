@@ -1,6 +1,7 @@
 //! The native API over a real Unix socket, before the real control plane and a scripted engine.
 
 mod applying;
+mod arm;
 mod document;
 mod refusals;
 mod schema;

@@ -69,6 +69,7 @@ impl Port {
 pub struct TlsEndpoint {
     identity: Identity,
     run: PathBuf,
+    apps: PathBuf,
     address: SocketAddr,
     authority: String,
     certificate: ServerCertificate,
@@ -93,6 +94,7 @@ impl TlsEndpoint {
         let endpoint = TlsEndpoint {
             identity: identity.clone(),
             run: layout.run().to_owned(),
+            apps: layout.state().join("apps"),
             address: port.address,
             authority: port.authority(),
             certificate,
@@ -113,7 +115,7 @@ impl TlsEndpoint {
         stop: watch::Receiver<bool>,
     ) -> JoinHandle<io::Result<()>> {
         let arm = pillion_api::arm::router(azure.clone(), self.identity.clone(), deployments.clone());
-        let scm = pillion_api::scm::router(azure.clone(), self.identity.clone());
+        let scm = pillion_api::scm::router(azure.clone(), self.identity.clone(), self.apps.clone());
         let endpoint = Endpoint {
             front: Front::new(&self.identity, arm, scm),
             certificate: self.certificate.clone(),

@@ -1,0 +1,116 @@
+//! Refusals and answers of the sites' own pages.
+
+use axum::{
+    body::Body,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, WWW_AUTHENTICATE},
+    },
+    response::{IntoResponse, Response},
+};
+use futures::stream::BoxStream;
+use pillion_arm::ArmError;
+use pillion_control::ControlError;
+use pillion_identity::AuthError;
+
+use crate::{authority::unauthorised, front::refuse};
+
+/// An answer that is not a success.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    Said {
+        status: StatusCode,
+        code: String,
+        message: String,
+    },
+    /// Who asks has not proven who they are.
+    Unproven {
+        error: AuthError,
+        origin: String,
+    },
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Refusal {
+        Refusal::Said { status, code: code.to_owned(), message: message.into() }
+    }
+
+    pub(super) fn bad_request(code: &str, message: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// The sentence alone, for where a stream has begun already.
+    pub(super) fn message(&self) -> String {
+        match self {
+            Refusal::Said { message, .. } => message.clone(),
+            Refusal::Unproven { error, .. } => error.to_string(),
+        }
+    }
+}
+
+impl From<ArmError> for Refusal {
+    fn from(error: ArmError) -> Refusal {
+        let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Refusal::Said { status, code: error.code.to_string(), message: error.message }
+    }
+}
+
+impl From<ControlError> for Refusal {
+    fn from(error: ControlError) -> Refusal {
+        let status = match &error {
+            ControlError::AppNotFound { .. }
+            | ControlError::RevisionNotFound { .. }
+            | ControlError::ContainerNotFound { .. }
+            | ControlError::InstanceNotFound { .. } => StatusCode::NOT_FOUND,
+            ControlError::NothingRuns { .. }
+            | ControlError::BeingDeleted { .. }
+            | ControlError::Owned { .. }
+            | ControlError::Taken { .. }
+            | ControlError::Stopped { .. }
+            | ControlError::Conflict { .. } => StatusCode::CONFLICT,
+            ControlError::Invalid { .. } | ControlError::ScaleOutOfRange { .. } | ControlError::Engine { .. } => {
+                StatusCode::BAD_REQUEST
+            }
+            ControlError::PortsExhausted { .. } | ControlError::NotInTime { .. } => StatusCode::CONFLICT,
+            ControlError::Store(source) => {
+                tracing::error!(error = source as &dyn std::error::Error, "the store failed");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        let message = match error.hint() {
+            Some(hint) => format!("{error}; {hint}"),
+            None => error.to_string(),
+        };
+        Refusal::new(status, error.code(), message)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Refusal::Said { status, code, message } => refuse(status, &code, &message),
+            Refusal::Unproven { error, origin } => {
+                let mut response = unauthorised(&error, &origin);
+                if response.status() == StatusCode::UNAUTHORIZED {
+                    response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"site\""));
+                }
+                response
+            }
+        }
+    }
+}
+
+/// Text as it comes.
+pub(super) fn text_stream(lines: BoxStream<'static, String>) -> Response {
+    use futures::StreamExt;
+    let body = Body::from_stream(lines.map(Ok::<_, std::convert::Infallible>));
+    let mut response = body.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// Renders milliseconds since the epoch as RFC 3339.
+pub(super) fn time(ms: u64) -> String {
+    let at = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()).unwrap_or_default()
+}

@@ -1,0 +1,234 @@
+//! `/api/vfs`: the files below the app's `/home`. A path that ends with a slash is a directory.
+
+use std::{io, sync::Arc};
+
+use axum::{
+    Json,
+    body::Body,
+    extract::Request,
+    http::{
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{
+            ALLOW, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH,
+            LAST_MODIFIED, X_CONTENT_TYPE_OPTIONS,
+        },
+    },
+    response::{IntoResponse, Response},
+};
+use futures::StreamExt;
+use rustix::io::Errno;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio_util::io::ReaderStream;
+
+use super::{
+    Scm,
+    answer::{Refusal, time},
+    home::{Facts, Found, Home, is_plain},
+    site::Call,
+};
+
+/// The largest file that can be written.
+const MOST_BYTES: u64 = 2 << 30;
+
+pub(super) async fn answer(scm: &Arc<Scm>, call: &Call, request: Request<Body>) -> Result<Response, Refusal> {
+    let path: Vec<String> = call.rest[2..].to_vec();
+    if !is_plain(&path) {
+        return Err(Refusal::bad_request("PathInvalid", "the path must have no `.`, `..` or NUL, and at most 64 parts"));
+    }
+    let (apps, app) = (scm.apps.clone(), call.app.clone());
+    let home = blocking(move || Home::open(&apps, &app)).await?;
+    let Some(home) = home else {
+        return Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "HomeNotFound",
+            "the site has no /home: it appears when a container that has it starts, and WEBSITES_ENABLE_APP_SERVICE_STORAGE=false \
+             switches it off",
+        ));
+    };
+    let home = Arc::new(home);
+    match *request.method() {
+        Method::GET | Method::HEAD => read(call, home, path, request.headers(), request.method() == Method::HEAD).await,
+        Method::PUT if call.trailing => {
+            blocking(move || home.make_directories(&path).map(drop)).await?;
+            Ok(StatusCode::CREATED.into_response())
+        }
+        Method::PUT => write(home, path, request).await,
+        Method::DELETE => {
+            let found = {
+                let (home, path) = (home.clone(), path.clone());
+                blocking(move || home.facts(&path)).await?
+            };
+            let found = found.ok_or_else(absent)?;
+            if !found.directory {
+                precondition(request.headers(), Some(&found), Need::Etag)?;
+            }
+            blocking(move || home.remove(&path)).await?;
+            Ok(StatusCode::OK.into_response())
+        }
+        _ => {
+            let refusal =
+                Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "files take GET, HEAD, PUT and DELETE");
+            let mut response = refusal.into_response();
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, PUT, DELETE"));
+            Ok(response)
+        }
+    }
+}
+
+async fn read(
+    call: &Call,
+    home: Arc<Home>,
+    path: Vec<String>,
+    headers: &HeaderMap,
+    without_body: bool,
+) -> Result<Response, Refusal> {
+    let base = format!("{}/api/vfs/{}", call.base(), path.join("/"));
+    let name = path.last().cloned().unwrap_or_default();
+    let found = blocking(move || home.read(&path)).await?;
+    let (file, facts) = match found {
+        Found::Directory(entries) => {
+            let listed: Vec<Value> = entries
+                .iter()
+                .map(|entry| {
+                    let changed = entry.facts.changed.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+                    let changed = time(u64::try_from(changed.as_millis()).unwrap_or(0));
+                    let slash = if entry.facts.directory { "/" } else { "" };
+                    json!({
+                        "name": entry.name,
+                        "size": entry.facts.size,
+                        "mtime": changed,
+                        "crtime": changed,
+                        "mime": if entry.facts.directory { "inode/directory" } else { "application/octet-stream" },
+                        "href": format!("{}/{}{slash}", base.trim_end_matches('/'), encoded(&entry.name)),
+                        "path": format!("/home/{}", entry.name),
+                    })
+                })
+                .collect();
+            return Ok(Json(listed).into_response());
+        }
+        Found::File(file, facts) => (file, facts),
+    };
+    let same = headers.get(IF_NONE_MATCH).is_some_and(|etag| etag.as_bytes() == facts.etag.as_bytes());
+    let mut response = if same {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else if without_body {
+        StatusCode::OK.into_response()
+    } else {
+        Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file))).into_response()
+    };
+    let answered = response.headers_mut();
+    if !same {
+        answered.insert(CONTENT_LENGTH, HeaderValue::from(facts.size));
+        answered.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    }
+    // A browser must not show what an app's containers wrote as a page of this origin.
+    answered.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
+    answered.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let disposition = format!("attachment; filename*=UTF-8''{}", encoded(&name));
+    answered.insert(
+        CONTENT_DISPOSITION,
+        HeaderValue::try_from(disposition).unwrap_or_else(|_| HeaderValue::from_static("attachment")),
+    );
+    tag(answered, &facts);
+    Ok(response)
+}
+
+async fn write(home: Arc<Home>, path: Vec<String>, request: Request<Body>) -> Result<Response, Refusal> {
+    let found = {
+        let (home, path) = (home.clone(), path.clone());
+        blocking(move || home.facts(&path)).await?
+    };
+    if found.as_ref().is_some_and(|found| found.directory) {
+        return Err(Refusal::new(StatusCode::CONFLICT, "IsDirectory", "there is a directory of this name"));
+    }
+    precondition(request.headers(), found.as_ref(), Need::Nothing)?;
+    let writing = blocking(move || home.begin(&path)).await?;
+    let mut file = tokio::fs::File::from_std(writing.file().map_err(refused)?);
+    let mut body = request.into_body().into_data_stream();
+    let mut size = 0_u64;
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|_| Refusal::bad_request("BodyBroken", "the body ended before it was complete"))?;
+        size += piece.len() as u64;
+        if size > MOST_BYTES {
+            let message = format!("a file may have at most {MOST_BYTES} bytes");
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "BodyTooLarge", message));
+        }
+        file.write_all(&piece).await.map_err(refused)?;
+    }
+    file.flush().await.map_err(refused)?;
+    drop(file);
+    let facts = blocking(move || writing.finish()).await?;
+    let status = if found.is_some() { StatusCode::NO_CONTENT } else { StatusCode::CREATED };
+    let mut response = status.into_response();
+    tag(response.headers_mut(), &facts);
+    Ok(response)
+}
+
+/// Whether a file can be changed without naming its version.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Etag,
+    Nothing,
+}
+
+/// Checks `If-Match`: a version, or `*` for whichever is there.
+fn precondition(headers: &HeaderMap, found: Option<&Facts>, need: Need) -> Result<(), Refusal> {
+    let failed = |message: &str| Err(Refusal::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message));
+    let Some(wanted) = headers.get(IF_MATCH) else {
+        return match need {
+            Need::Etag => failed("name the version to remove, or any: `If-Match: *`"),
+            Need::Nothing => Ok(()),
+        };
+    };
+    let fits = found.is_some_and(|found| wanted.as_bytes() == found.etag.as_bytes());
+    // Clients send `*` for a file that may be new, too.
+    if wanted.as_bytes() == b"*" || fits { Ok(()) } else { failed("the file is another version by now") }
+}
+
+fn tag(headers: &mut HeaderMap, facts: &Facts) {
+    if let Ok(etag) = HeaderValue::try_from(&facts.etag) {
+        headers.insert(ETAG, etag);
+    }
+    let changed = jiff::Timestamp::try_from(facts.changed).map(|at| at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+    if let Some(changed) = changed.ok().and_then(|changed| HeaderValue::try_from(changed).ok()) {
+        headers.insert(LAST_MODIFIED, changed);
+    }
+}
+
+fn encoded(name: &str) -> String {
+    name.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+fn absent() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "FileNotFound", "there is no such file or directory")
+}
+
+fn refused(error: io::Error) -> Refusal {
+    match error.kind() {
+        io::ErrorKind::NotFound => absent(),
+        // A link that leads out, or a loop of them, resolves to nothing.
+        io::ErrorKind::NotADirectory | io::ErrorKind::CrossesDevices => absent(),
+        _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => absent(),
+        io::ErrorKind::DirectoryNotEmpty => Refusal::new(StatusCode::CONFLICT, "DirectoryNotEmpty", "the directory is not empty"),
+        io::ErrorKind::IsADirectory => Refusal::new(StatusCode::CONFLICT, "IsDirectory", "it is a directory"),
+        io::ErrorKind::InvalidInput => Refusal::bad_request("NotAFile", error.to_string()),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Refusal::new(StatusCode::INSUFFICIENT_STORAGE, "DiskFull", "there is no room left on the disk")
+        }
+        _ => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a file of an app could not be read or written");
+            Refusal::bad_request("FileRefused", format!("the file cannot be read or written: {}", error.kind()))
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Refusal> {
+    let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    done.map_err(refused)
+}
