@@ -58,7 +58,7 @@ pub(crate) async fn foresee(inner: &Arc<Inner>, caller: &Caller, prepared: &Prep
     let together = Together::new(String::new(), caller.clone(), prepared.worker.clone(), 1);
     let looking = Looking { inner, caller, together };
     let (mut writes, mut closed) = (Vec::new(), Vec::new());
-    looking.into_plan(prepared.plan.clone(), &prepared.surroundings, 0, &mut writes, &mut closed).await?;
+    looking.gather(prepared.plan.clone(), &prepared.surroundings, 0, &mut writes, &mut closed).await?;
     let asked = writes.iter_mut().map(|write| (write.id.clone(), write.body.take())).collect();
     let outcomes = inner.resources.foretell(caller, asked).await;
     let writes = writes.into_iter().zip(outcomes).map(|(write, outcome)| Foreseen {
@@ -78,7 +78,7 @@ enum Item {
 }
 
 impl Looking<'_> {
-    fn into_plan<'a>(
+    fn gather<'a>(
         &'a self,
         plan: Arc<Plan>,
         around: &'a Surroundings,
@@ -96,9 +96,7 @@ impl Looking<'_> {
                         let worker = &self.together.worker;
                         let unfolded = nested::unfold(self.inner, self.caller, worker, around, *nested, depth + 1).await;
                         match unfolded {
-                            Ok(unfolded) => {
-                                self.into_plan(unfolded.plan, &unfolded.surroundings, depth + 1, writes, closed).await?
-                            }
+                            Ok(unfolded) => self.gather(unfolded.plan, &unfolded.surroundings, depth + 1, writes, closed).await?,
                             // Its group may be one that this very deployment makes.
                             Err(error) if error.code == "ResourceGroupNotFound" => closed.push((id, error.message)),
                             Err(error) => return Err(error),

@@ -25,6 +25,7 @@ pub(crate) struct Unfolded {
     pub(crate) surroundings: Surroundings,
     pub(crate) scope: ResourceId,
     pub(crate) text: String,
+    hash: String,
     link: Option<serde_json::Value>,
     location: Option<String>,
 }
@@ -46,7 +47,7 @@ pub(crate) async fn deploy(parent: &Run, planned: &Planned) -> Result<u16, ArmEr
         parent: Some(parent.live.look(|record| record.id.clone())),
         correlation: together.holder.clone(),
     };
-    let record = prepare::record(id.clone(), &unfolded.scope, Mode::Incremental, &unfolded.plan, &unfolded.text, place)?;
+    let record = prepare::record(id.clone(), &unfolded.scope, Mode::Incremental, &unfolded.plan, unfolded.hash, place)?;
     let live = Arc::new(Live::new(record.clone(), parent.live.cancel.child_token()));
     let source = Source { template: unfolded.text, secret: None };
     let created = parent.inner.accept(&live, &source, &together.caller).await?;
@@ -101,12 +102,14 @@ pub(crate) async fn unfold(
             return Err(ArmError::new(400, "InvalidTemplateDeployment", message));
         }
     };
-    let (template, text, link) = match nested.source {
+    // An inline template that the parent evaluated may hold secrets: it is neither kept nor told by its hash.
+    let (template, kept, link) = match nested.source {
         NestedSource::Inline(template) => (template, None, around.template_link.clone()),
         NestedSource::Linked(link) => {
             let fetched = prepare::template(inner, &link).await?;
-            let text = fetched.document.root().to_string();
-            (worker.run(move |_| Template::parse(&fetched.document)).await?, Some(text), fetched.link)
+            let template = worker.run(move |_| Template::parse(&fetched.document)).await?;
+            let kept = (template.root().to_string(), template.hash());
+            (template, Some(kept), fetched.link)
         }
     };
     let surroundings = Surroundings {
@@ -121,7 +124,8 @@ pub(crate) async fn unfold(
     };
     let known = surroundings.clone();
     let plan = worker.run(move |budget| template.expand(&parameters, &known, budget)).await?;
-    Ok(Unfolded { plan: Arc::new(plan), surroundings, scope, text: text.unwrap_or_default(), link, location: nested.location })
+    let (text, hash) = kept.unwrap_or_default();
+    Ok(Unfolded { plan: Arc::new(plan), surroundings, scope, text, hash, link, location: nested.location })
 }
 
 /// The group or subscription that a nested deployment goes to.

@@ -6,7 +6,6 @@ use pillion_arm::{ArmError, ResourceId, ResourceKind};
 use pillion_arm_template::{Document, Level, Link, Parameters, Plan, Surroundings, Template, read};
 use pillion_identity::Caller;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{
     guid, link,
@@ -73,10 +72,11 @@ pub(crate) async fn request(
     let given = merged(more, asked.parameters.given)?;
     let document = fetched.document;
     let known = (surroundings.clone(), given.clone());
-    let (plan, text) = worker
+    let (plan, text, hash) = worker
         .run(move |budget| {
-            let plan = Template::parse(&document)?.expand(&Parameters::from_request(&known.1)?, &known.0, budget)?;
-            Ok((plan, document.root().to_string()))
+            let template = Template::parse(&document)?;
+            let plan = template.expand(&Parameters::from_request(&known.1)?, &known.0, budget)?;
+            Ok((plan, document.root().to_string(), template.hash()))
         })
         .await?;
     let id = scope.resource("Microsoft.Resources", "deployments", name);
@@ -88,7 +88,7 @@ pub(crate) async fn request(
         parent: None,
         correlation: crate::fresh_uuid(),
     };
-    let record = record(id, scope, asked.mode, &plan, &text, place)?;
+    let record = record(id, scope, asked.mode, &plan, hash, place)?;
     let secret = Secret { parameters: given, surroundings: surroundings.clone(), asker: Asker::from(caller) };
     let source = Source { template: text, secret: Some(secret) };
     Ok(Prepared { plan: Arc::new(plan), worker, surroundings, record, source, ids_only: asked.ids_only })
@@ -131,7 +131,7 @@ pub(crate) fn record(
     scope: &ResourceId,
     mode: Mode,
     plan: &Plan,
-    text: &str,
+    hash: String,
     place: Place,
 ) -> Result<Record, ArmError> {
     let mut dependencies = Vec::new();
@@ -159,7 +159,7 @@ pub(crate) fn record(
         run: guid::operation(),
         accepted_ms: now_ms(),
         ended_ms: None,
-        template_hash: hash(text),
+        template_hash: hash,
         template_link: place.link,
         parameters_link: place.parameters_link,
         parameters: plan
@@ -277,12 +277,4 @@ fn merged(file: Option<Value>, given: Value) -> Result<Value, ArmError> {
         (None, _) => Err(ArmError::new(400, "InvalidContentLink", "The linked parameter file holds no object.")),
         (Some(_), _) => Err(ArmError::content("The deployment's parameters are not an object.").at("properties.parameters")),
     }
-}
-
-/// A number that is the same for the same template.
-fn hash(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    let mut first = [0; 8];
-    first.copy_from_slice(&digest[..8]);
-    u64::from_be_bytes(first).to_string()
 }

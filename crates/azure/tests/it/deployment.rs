@@ -2,6 +2,7 @@
 
 mod ending;
 mod fake;
+mod library;
 mod linked;
 mod nested;
 mod order;
