@@ -11,6 +11,7 @@ mod page;
 mod pod;
 mod podman;
 mod proxy;
+mod pull;
 mod replace;
 mod requests;
 mod start;
@@ -85,6 +86,9 @@ impl Bench {
         }
         if wanted("replace") {
             rows.extend(replace::measure(&images)?);
+        }
+        if wanted("pull") {
+            rows.extend(pull::measure(&registry, &images)?);
         }
         if wanted("requests") {
             rows.extend(requests::measure()?);

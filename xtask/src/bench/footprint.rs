@@ -1,6 +1,6 @@
 //! Rows: what the processes around the containers weigh, by the kernel's own account.
 
-use std::{fs, os::unix::ffi::OsStrExt};
+use std::{fs, os::unix::ffi::OsStrExt, thread, time::Duration};
 
 use pillion_e2e::{Copy, eventually};
 
@@ -14,6 +14,7 @@ use crate::run::{Outcome, output};
 
 const INSTANCES: u32 = 10;
 const APPS: u32 = 10;
+const REST: Duration = Duration::from_secs(3);
 
 /// Measures the rows.
 ///
@@ -51,6 +52,8 @@ fn per_instance(images: &Images) -> Outcome<Row> {
         wardens.chain(supervisors.iter().copied()).collect::<Vec<_>>()
     };
     eventually("only supervisors and wardens are left", || own().len() == 2 * INSTANCES as usize);
+    // A supervisor at rest gives back what the start used, a second after the last news.
+    thread::sleep(REST);
     let weights: Vec<f64> = own().into_iter().map(pss).collect();
     say(&format!("single processes: {}", Spread::of(&weights).shown("kB", 0)));
     let total = weights.iter().sum::<f64>() / f64::from(INSTANCES) / 1024.0;

@@ -43,7 +43,7 @@ infra_image = \"{}\"
         fs::write(dir.path().join("containers.conf"), conf).map_err(|error| error.to_string())?;
         let podman = Podman { dir, makes_bridge: !Path::new(BRIDGE).exists() };
         for image in images.all() {
-            output(podman.command().args(["pull", "--quiet", "--tls-verify=false", image]))?;
+            podman.pull(image)?;
         }
         Ok(podman)
     }
@@ -74,6 +74,41 @@ infra_image = \"{}\"
         let mut command = self.command();
         command.args(["kube", "play", "--quiet", "--network", "podman"]).args(more).arg(self.file(pod)?);
         Ok(command)
+    }
+
+    /// Pulls an image.
+    ///
+    /// # Errors
+    /// Podman refuses.
+    pub fn pull(&self, image: &str) -> Outcome {
+        output(self.command().args(["pull", "--quiet", "--tls-verify=false", image])).map(drop)
+    }
+
+    /// Removes an image with its layers.
+    ///
+    /// # Errors
+    /// Podman refuses.
+    pub fn forget(&self, image: &str) -> Outcome {
+        output(self.command().args(["rmi", "--force", image])).map(drop)
+    }
+
+    /// Makes an image of which each layer holds one tree of this machine, pushes it, and keeps nothing of it.
+    ///
+    /// # Errors
+    /// Podman refuses.
+    pub fn push_layers(&self, trees: &[&str], name: &str) -> Outcome {
+        let empty = self.dir.path().join("empty.tar");
+        output(Command::new("tar").args(["--create", "--files-from", "/dev/null", "--file"]).arg(&empty))?;
+        let made = |n: usize| format!("localhost/layers:{n}");
+        output(self.command().arg("import").arg(&empty).arg(made(0)))?;
+        for (n, tree) in trees.iter().enumerate() {
+            output(self.command().args(["create", "--name", "layers", "--network", "none", &made(n), "/none"]))?;
+            output(self.command().args(["cp", tree, &format!("layers:/tree{n}")]))?;
+            output(self.command().args(["commit", "--quiet", "layers", &made(n + 1)]))?;
+            output(self.command().args(["rm", "layers"]))?;
+        }
+        output(self.command().args(["push", "--quiet", "--tls-verify=false", &made(trees.len()), name]))?;
+        (0..=trees.len()).rev().try_for_each(|n| self.forget(&made(n)))
     }
 
     /// Writes a pod's file.
