@@ -29,6 +29,8 @@ pub const EVERYTHING: &[Need] = &[
 pub const EMULATION: &[Need] = &[
     Need { shows: "/usr/bin/qemu-system-x86_64", package: "qemu-system-x86" },
     Need { shows: "/usr/sbin/mkfs.ext4", package: "e2fsprogs" },
+    Need { shows: "/usr/bin/mmdebstrap", package: "mmdebstrap" },
+    Need { shows: "/usr/bin/strip", package: "binutils" },
 ];
 
 /// The version that was tried; it is a pre-release, so nothing newer is taken by itself.

@@ -13,7 +13,8 @@ use crate::{
 pub struct Test {
     /// Only tests whose name holds this
     filter: Option<String>,
-    /// Test runtime, supervisor and a smoke of the whole in emulated machines instead, on other kernels and cgroup v2
+    /// Test runtime, supervisor and a smoke of the whole in emulated machines instead, on other kernels and cgroup v2, and
+    /// the service under systemd through a reboot and a power cut (filter: `systemd`)
     #[arg(long)]
     vm: bool,
 }

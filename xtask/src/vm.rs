@@ -1,9 +1,11 @@
-//! Tests in an emulated machine: cgroup v2, the store on ext4, and the kernels of Debian that Pillion promises to run on.
+//! Tests in emulated machines: cgroup v2, the store on ext4, and the kernels of Debian that Pillion promises to run on; and
+//! Pillion as a service of systemd, through a reboot and a power cut.
 //!
 //! ```text
 //! kernel   a kernel package is downloaded and unpacked below target/vm; nothing is installed
 //! ramdisk  busybox, the modules in loading order, and a script that mounts the disk and goes there
 //! disk     the test programs at the paths they were built at, and every program they call, with its libraries
+//! systemd  instead of that disk a Debian, and a second disk with what is installed there
 //! guest    runs it all, reads the serial console, counts
 //! ```
 
@@ -11,12 +13,16 @@ mod disk;
 mod guest;
 mod kernel;
 mod ramdisk;
+mod systemd;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, thread, time::Duration};
 
 use serde_json::Value;
 
-use self::guest::Tally;
+use self::{
+    guest::{Guest, Reset, Tally},
+    kernel::Kernel,
+};
 use crate::{
     packages,
     run::{Outcome, cargo, output, run, workspace},
@@ -33,6 +39,9 @@ const SUITES: &[(&str, &str)] = &[
     ("pillion-e2e", "vm_smoke"),
 ];
 
+/// For the suites on one kernel.
+const WITHIN: Duration = Duration::from_secs(15 * 60);
+
 /// A built test program.
 pub struct Suite {
     name: String,
@@ -41,7 +50,8 @@ pub struct Suite {
     dir: PathBuf,
 }
 
-/// Runs the suites on each kernel, of their tests those whose name holds `filter`.
+/// Runs the suites on each kernel, of their tests those whose name holds `filter`; beside them what is checked under
+/// systemd, all of it, without a filter or with its name as one.
 ///
 /// # Errors
 /// A machine could not be made, did not end in time, or a test failed in it.
@@ -49,18 +59,17 @@ pub fn test(filter: Option<&str>) -> Outcome {
     packages::install(packages::EVERYTHING)?;
     packages::install(packages::EMULATION)?;
     run(cargo().args(["build", "--locked", "--workspace", "--bins"]))?;
-    let suites = build()?;
-    let disk = disk::make(&suites, filter)?;
-    let mut total = Tally::default();
-    for meta in KERNELS {
-        let kernel = kernel::get(meta)?;
-        let ramdisk = ramdisk::make(&kernel)?;
-        eprintln!("vm: kernel {}", kernel.version);
-        let tally = guest::run(&kernel, &ramdisk, &disk)?;
-        eprintln!("vm: kernel {}: {} passed, {} failed", kernel.version, tally.passed, tally.failed.len());
-        total.passed += tally.passed;
-        total.failed.extend(tally.failed.into_iter().map(|test| format!("{test} (kernel {})", kernel.version)));
-    }
+    // One after another: apt and cargo have locks.
+    let under_systemd = filter.is_none_or(|filter| filter == systemd::NAME).then(systemd::prepare).transpose()?;
+    let in_suites = (filter != Some(systemd::NAME)).then(|| prepare_suites(filter)).transpose()?;
+    let (under_systemd, in_suites) = thread::scope(|scope| {
+        // Of two processors the suites leave one alone half of the time.
+        let beside = under_systemd.map(|prepared| scope.spawn(move || prepared.run()));
+        let in_suites = in_suites.map(|(kernels, disk)| run_suites(&kernels, &disk));
+        (beside.map(|beside| beside.join().unwrap_or_else(|_| Err("a thread panicked".into()))), in_suites)
+    });
+    let total =
+        [in_suites, under_systemd].into_iter().flatten().try_fold(Tally::default(), |sum, one| Ok::<_, String>(sum.and(one?)))?;
     for test in &total.failed {
         eprintln!("vm: failed: {test}");
     }
@@ -70,6 +79,35 @@ pub fn test(filter: Option<&str>) -> Outcome {
         (_, true) => Ok(()),
         (_, false) => Err("tests failed in the emulated machine".to_owned()),
     }
+}
+
+fn prepare_suites(filter: Option<&str>) -> Outcome<(Vec<Kernel>, PathBuf)> {
+    let disk = disk::make(&build()?, filter)?;
+    Ok((KERNELS.iter().map(|meta| kernel::get(meta)).collect::<Outcome<_>>()?, disk))
+}
+
+fn run_suites(kernels: &[Kernel], disk: &std::path::Path) -> Outcome<Tally> {
+    let mut total = Tally::default();
+    for kernel in kernels {
+        let ramdisk = ramdisk::make(&kernel.version, kernel, ramdisk::ALL)?;
+        eprintln!("vm: kernel {}", kernel.version);
+        let guest = Guest {
+            name: kernel.series(),
+            kernel,
+            ramdisk: &ramdisk,
+            disks: &[disk],
+            goto: "/sbin/run-suites",
+            options: "",
+            memory: "3G",
+            reset: Reset::Ends,
+            within: WITHIN,
+        };
+        let mut tally = guest.run()?;
+        eprintln!("vm: kernel {}: {} passed, {} failed", kernel.version, tally.passed, tally.failed.len());
+        tally.failed.iter_mut().for_each(|test| test.push_str(&format!(" (kernel {})", kernel.version)));
+        total = total.and(tally);
+    }
+    Ok(total)
 }
 
 /// Where everything of the emulated machines is kept.

@@ -65,15 +65,19 @@ pub fn make(suites: &[Suite], filter: Option<&str>) -> Outcome<PathBuf> {
             .arg(&layer))?;
     }
     busybox_links(&root)?;
-    let _ = fs::remove_file(&file);
-    run(Command::new("/usr/sbin/mkfs.ext4")
-        .args(["-q", "-F", "-E", "lazy_itable_init=1", "-d"])
-        .arg(&root)
-        .arg(&file)
-        .arg(SIZE))?;
+    format(&root, &file, SIZE)?;
     let _ = fs::remove_dir_all(&layout);
     let _ = fs::remove_dir_all(&root);
     Ok(file)
+}
+
+/// Makes an ext4 file system in `file` with what lies below `root`.
+///
+/// # Errors
+/// It cannot be made, or is too small.
+pub fn format(root: &Path, file: &Path, size: &str) -> Outcome {
+    let _ = fs::remove_file(file);
+    run(Command::new("/usr/sbin/mkfs.ext4").args(["-q", "-F", "-E", "lazy_itable_init=1", "-d"]).arg(root).arg(file).arg(size))
 }
 
 fn skeleton(root: &Path, suites: &[Suite], filter: Option<&str>) -> Outcome {

@@ -20,61 +20,88 @@ pub struct Tally {
     pub failed: Vec<String>,
 }
 
-/// For one kernel. An emulated machine is some ten times slower than the one it runs on.
-const DEADLINE: Duration = Duration::from_secs(15 * 60);
+impl Tally {
+    /// Adds another's.
+    pub fn and(mut self, other: Tally) -> Tally {
+        self.passed += other.passed;
+        self.failed.extend(other.failed);
+        self
+    }
+}
 
 /// Asks for KVM instead of emulation: `PILLION_VM_ACCEL=kvm`. Nobody else does, since a nested KVM may open and then hang.
 const ACCEL: &str = "PILLION_VM_ACCEL";
 
-/// Boots the machine and waits until it turned itself off.
-///
-/// # Errors
-/// It broke before its tests ended, or did not end in time.
-pub fn run(kernel: &Kernel, ramdisk: &Path, disk: &Path) -> Outcome<Tally> {
-    let accel = std::env::var(ACCEL).unwrap_or_else(|_| "tcg,thread=multi".to_owned());
-    let child = Command::new("qemu-system-x86_64")
-        .args([
-            "-accel",
-            &accel,
-            "-cpu",
-            "max",
-            "-smp",
-            "2",
-            "-m",
-            "3G",
-            "-nodefaults",
-            "-no-reboot",
-            "-display",
-            "none",
-            "-serial",
-            "stdio",
-        ])
-        .arg("-kernel")
-        .arg(&kernel.image)
-        .arg("-initrd")
-        .arg(ramdisk)
-        .args(["-append", "console=ttyS0 quiet panic=-1"])
-        .arg("-drive")
-        .arg(format!("file={},if=virtio,format=raw,snapshot=on,cache=unsafe", disk.display()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("qemu-system-x86_64: {error}"))?;
-    let mut machine = Machine(child);
-    let (send, lines) = mpsc::sync_channel(1024);
-    let console = machine.0.stdout.take().ok_or("qemu has no console")?;
-    let reader = thread::spawn(move || {
-        for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
-            if send.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
-                break;
+/// A machine that is to be.
+pub struct Guest<'a> {
+    /// What its console's lines are shown with.
+    pub name: &'a str,
+    pub kernel: &'a Kernel,
+    pub ramdisk: &'a Path,
+    /// The first is its root; what is written to them is lost with the machine.
+    pub disks: &'a [&'a Path],
+    /// The program on the first disk that becomes process 1.
+    pub goto: &'a str,
+    /// Further words for the kernel's command line.
+    pub options: &'a str,
+    pub memory: &'a str,
+    pub reset: Reset,
+    /// From power to power. An emulated machine is some ten times slower than the one it runs on.
+    pub within: Duration,
+}
+
+/// What happens when the machine resets itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reset {
+    /// It is over.
+    Ends,
+    /// It boots again, with its disks as they are.
+    Boots,
+}
+
+impl Guest<'_> {
+    /// Boots the machine and waits until it turned itself off.
+    ///
+    /// # Errors
+    /// It broke before its tests ended, or did not end in time.
+    pub fn run(&self) -> Outcome<Tally> {
+        let mut machine = Machine(self.qemu().spawn().map_err(|error| format!("qemu-system-x86_64: {error}"))?);
+        let (send, lines) = mpsc::sync_channel(1024);
+        let console = machine.0.stdout.take().ok_or("qemu has no console")?;
+        let reader = thread::spawn(move || {
+            for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
+                if send.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
+                    break;
+                }
             }
+        });
+        let ended = listen(self.name, lines, self.within);
+        // Killed or over: the console ends, and the reader with it.
+        drop(machine);
+        let _ = reader.join();
+        ended
+    }
+
+    fn qemu(&self) -> Command {
+        let accel = std::env::var(ACCEL).unwrap_or_else(|_| "tcg,thread=multi".to_owned());
+        let mut qemu = Command::new("qemu-system-x86_64");
+        qemu.args(["-accel", &accel, "-cpu", "max", "-smp", "2", "-m", self.memory])
+            .args(["-nodefaults", "-display", "none", "-serial", "stdio"])
+            .arg("-kernel")
+            .arg(&self.kernel.image)
+            .arg("-initrd")
+            .arg(self.ramdisk)
+            .arg("-append")
+            .arg(format!("console=ttyS0 quiet panic=-1 goto={} {}", self.goto, self.options));
+        if self.reset == Reset::Ends {
+            qemu.arg("-no-reboot");
         }
-    });
-    let ended = listen(&lines, DEADLINE);
-    // Killed or over: the console ends, and the reader with it.
-    drop(machine);
-    let _ = reader.join();
-    ended
+        for disk in self.disks {
+            qemu.arg("-drive").arg(format!("file={},if=virtio,format=raw,snapshot=on,cache=unsafe", disk.display()));
+        }
+        qemu.stdin(Stdio::null()).stdout(Stdio::piped());
+        qemu
+    }
 }
 
 /// A qemu that does not outlive us.
@@ -87,7 +114,8 @@ impl Drop for Machine {
     }
 }
 
-fn listen(lines: &mpsc::Receiver<String>, within: Duration) -> Outcome<Tally> {
+/// Owns the lines, so that the reader ends with this.
+fn listen(name: &str, lines: mpsc::Receiver<String>, within: Duration) -> Outcome<Tally> {
     let began = Instant::now();
     let mut console = Console::default();
     loop {
@@ -98,8 +126,11 @@ fn listen(lines: &mpsc::Receiver<String>, within: Duration) -> Outcome<Tally> {
             }
             Err(RecvTimeoutError::Disconnected) => return console.end(),
         };
-        eprintln!("  [{:>4} s] {line}", began.elapsed().as_secs());
+        eprintln!("  [{name} {:>4} s] {line}", began.elapsed().as_secs());
         console.read(&line);
+        if console.panicked {
+            return Err(format!("the kernel of the emulated machine panicked, {}", console.place()));
+        }
     }
 }
 
@@ -111,11 +142,13 @@ struct Console {
     last: Option<String>,
     broken: Option<String>,
     done: bool,
+    panicked: bool,
 }
 
 impl Console {
     /// Takes a line in; the scripts of the machine say `vm-test SUITE NAME CODE` for each test.
     fn read(&mut self, line: &str) {
+        self.panicked |= line.contains("Kernel panic - ");
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["vm-test", suite, test, code] => {
@@ -178,7 +211,7 @@ mod tests {
     fn a_machine_that_does_not_end_is_an_error_after_the_deadline() {
         let (send, lines) = mpsc::sync_channel(1);
         send.send("vm-test a/it one 0".to_owned()).expect("room for a line");
-        let ended = listen(&lines, Duration::from_millis(20));
+        let ended = listen("test", lines, Duration::from_millis(20));
         assert_eq!(ended, Err("the emulated machine did not end within 0 s, after a/it one".to_owned()));
     }
 }

@@ -1,5 +1,6 @@
 #!/bin/busybox sh
-# The first process of the emulated machine: loads modules, mounts the disk, goes there.
+# The first process of the emulated machine: loads modules, mounts the disk, goes there, to the program `goto` of the
+# kernel's command line.
 b=/bin/busybox
 fail() { echo "vm-broken $1"; $b sleep 1; $b poweroff -f; }
 $b mount -t proc proc /proc
@@ -16,4 +17,4 @@ $b mount -t ext4 /dev/vda /disk || fail "the disk cannot be mounted"
 for dir in proc sys dev; do
     $b mount -o move /$dir /disk/$dir
 done
-exec $b switch_root /disk /sbin/run-suites
+exec $b env -u goto $b switch_root /disk "$goto"

@@ -17,6 +17,14 @@ pub struct Kernel {
     pub modules: PathBuf,
 }
 
+impl Kernel {
+    /// The first two numbers of the version, as people say it.
+    pub fn series(&self) -> &str {
+        let end = self.version.match_indices('.').nth(1).map_or(self.version.len(), |(at, _)| at);
+        &self.version[..end]
+    }
+}
+
 /// Returns the newest kernel of a meta package, downloading it where it is not kept yet.
 ///
 /// # Errors
