@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let instance = InstanceRoute { instance: "bench-1".to_owned(), gate, port: program, draining: false };
     let state = AppState::Serving { hold_ms: 1_000 };
     let hosts = vec!["127.0.0.1".to_owned(), "bench.localhost".to_owned()];
-    let app = AppRoute { app: "bench".to_owned(), hosts, state, instances: vec![instance] };
+    let app = AppRoute { app: "bench".to_owned(), hosts, state, instances: vec![instance], site: None };
     client.table(RouteTable { generation: 1, apps: vec![app] }).await?;
     client.listen(&[(ListenerSpec { address, app: None }, socket)]).await?;
     println!("{}", gateway.pid);

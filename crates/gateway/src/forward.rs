@@ -14,6 +14,7 @@ use crate::{
     listen::Connection,
     page::{self, Page},
     routes::App,
+    site::{self, Visit},
     tunnel,
     upstream::{self, ConnectError, Sender},
 };
@@ -51,6 +52,8 @@ struct Prepared {
     upgrade: Option<ClientUpgrade>,
     progress: Option<Arc<Progress>>,
     app: Arc<App>,
+    /// Set for a request to a site.
+    visit: Option<Box<Visit>>,
 }
 
 /// What became of one attempt to send.
@@ -64,7 +67,7 @@ enum Sent {
 
 impl Way {
     async fn go(mut self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Refused> {
-        let Prepared { mut request, upgrade, progress, app } = match self.prepare(request) {
+        let Prepared { mut request, upgrade, progress, app, visit } = match self.prepare(request) {
             Ok(prepared) => prepared,
             Err(page) => return Err(self.refuse(page)),
         };
@@ -72,7 +75,12 @@ impl Way {
         let mut last_failure: Option<(ConnectError, u16)> = None;
         loop {
             let app = self.0.app().cloned().unwrap_or_else(|| app.clone());
-            let (app, lease) = match hold::lease(&self.0.connection.gateway, app.clone(), &unreachable).await {
+            let known = visit.as_ref().filter(|_| unreachable.is_empty()).and_then(|visit| visit.lease(&app));
+            let found = match known {
+                Some(lease) => Ok(Some((app.clone(), lease))),
+                None => hold::lease(&self.0.connection.gateway, app.clone(), &unreachable).await,
+            };
+            let (app, lease) = match found {
                 Ok(Some(found)) => found,
                 Ok(None) => {
                     let page = match last_failure {
@@ -110,7 +118,7 @@ impl Way {
                 };
                 let spare = (was_reused && replay.is_some()).then(|| copy_without_body(&request));
                 match self.send(sender, request, progress.as_deref(), now.into()).await {
-                    Sent::Answer(response, sender) => return self.pass_back(response, sender, upgrade),
+                    Sent::Answer(response, sender) => return self.pass_back(response, sender, upgrade, visit),
                     Sent::Unsent(back) => {
                         request = *back;
                         // A fresh connection that takes nothing is an instance that takes nothing.
@@ -162,18 +170,30 @@ impl Way {
     fn prepare(&mut self, mut request: Request<Incoming>) -> Result<Prepared, Page> {
         check(&request)?;
         let host = settle_target(&mut request)?;
-        let app = {
+        let (app, visit) = {
             let routes = self.0.connection.gateway.routes.load();
-            match &self.0.connection.peer.app {
+            let app = match &self.0.connection.peer.app {
                 Some(name) => routes.apps.get(name.as_ref()).ok_or_else(|| Page::unknown_app(name))?.clone(),
                 None => {
                     let name = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
                     routes.by_host(name).ok_or_else(|| Page::unknown_host(name))?.clone()
                 }
+            };
+            if app.site.is_some() {
+                let (app, visit) = site::route(app, &routes, request.uri(), request.headers());
+                (app, visit.map(Box::new))
+            } else {
+                (app, None)
             }
         };
         self.0.set_app(app.clone());
         hold::admit(&self.0.connection.gateway, &app.counters)?;
+        if visit.is_some() {
+            let target = HeaderValue::from_str(request.uri().path_and_query().map_or("/", PathAndQuery::as_str));
+            let target = target.unwrap_or_else(|_| HeaderValue::from_static("/"));
+            let peer = self.0.connection.peer.address;
+            site::announce(request.headers_mut(), &app.counters.app, peer, host.as_ref(), &target);
+        }
         let wanted = headers::request(request.headers_mut(), &self.0.connection.peer, host);
         let upgrade = match wanted {
             Some(wanted) if request.version() == Version::HTTP_11 => {
@@ -189,7 +209,7 @@ impl Way {
         let (body, progress) = RequestBody::new(body);
         frame(&mut parts, &body);
         parts.version = Version::HTTP_11;
-        Ok(Prepared { request: Request::from_parts(parts, body), upgrade, progress, app })
+        Ok(Prepared { request: Request::from_parts(parts, body), upgrade, progress, app, visit })
     }
 
     async fn send(&self, mut sender: Sender, request: Request<RequestBody>, progress: Option<&Progress>, now: Instant) -> Sent {
@@ -225,10 +245,14 @@ impl Way {
         mut response: Response<Incoming>,
         sender: Sender,
         client_upgrade: Option<ClientUpgrade>,
+        visit: Option<Box<Visit>>,
     ) -> Result<Response<ResponseBody>, Refused> {
         self.0.status = response.status().as_u16();
         let agreed = headers::response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
+        if let (Some(visit), Some(lease)) = (&visit, &self.0.lease) {
+            visit.mark(response.headers_mut(), &lease.instance.name);
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let (Some((client, wanted)), Some(agreed)) = (client_upgrade, agreed) else {
                 let page = Page::broken(self.app_name(), "It switched protocols without being asked to.".to_owned());

@@ -29,6 +29,7 @@ mod privileges;
 pub mod protocol;
 mod role;
 mod routes;
+mod site;
 mod spawn;
 mod state;
 mod stats;

@@ -83,6 +83,30 @@ pub struct AppRoute {
     pub hosts: Vec<String>,
     pub state: AppState,
     pub instances: Vec<InstanceRoute>,
+    /// How its requests are spread, for what App Service calls a site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<SiteRoute>,
+}
+
+/// How a site's requests are spread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteRoute {
+    /// A client stays with the instance that answered it first.
+    pub affinity: bool,
+    #[serde(default)]
+    pub shares: Vec<ShareRoute>,
+}
+
+/// A part of a site's requests that goes to one of its slots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShareRoute {
+    pub slot: String,
+    /// An app of the same table.
+    pub app: String,
+    /// Hundredths of a percent.
+    pub share: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

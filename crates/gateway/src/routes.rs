@@ -4,7 +4,7 @@ use std::{cell::Cell, collections::HashMap, sync::Arc};
 
 use crate::{
     instance::{Instance, Lease},
-    protocol::AppState,
+    protocol::{AppState, SiteRoute},
     stats::AppCounters,
 };
 
@@ -23,6 +23,7 @@ pub struct App {
     pub counters: Arc<AppCounters>,
     pub state: AppState,
     pub serving: Vec<Arc<Instance>>,
+    pub site: Option<Box<SiteRoute>>,
 }
 
 /// The longest host name looked up: DNS allows 253 bytes.
@@ -85,7 +86,7 @@ fn name_of(host: &str) -> &str {
 }
 
 /// A number below `bound`, from a generator per thread (xorshift64): it spreads load, nobody's secret hangs on it.
-fn random(bound: usize) -> usize {
+pub(crate) fn random(bound: usize) -> usize {
     thread_local!(static STATE: Cell<u64> = Cell::new({
         use std::hash::{BuildHasher, RandomState};
         RandomState::new().hash_one(0) | 1
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     fn routes(hosts: &[&str]) -> Routes {
-        let app = App { counters: Arc::new(AppCounters::new("shop")), state: AppState::Stopped, serving: Vec::new() };
+        let app = App { counters: Arc::new(AppCounters::new("shop")), state: AppState::Stopped, serving: Vec::new(), site: None };
         Routes::new(1, vec![(hosts.iter().map(|host| (*host).to_owned()).collect(), app)], HashMap::new())
     }
 

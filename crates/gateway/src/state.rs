@@ -89,7 +89,7 @@ impl Gateway {
                 AppState::Down { .. } | AppState::Stopped => Vec::new(),
             };
             let counters = self.counters_of(&route.app);
-            apps.push((route.hosts, App { counters, state: route.state, serving }));
+            apps.push((route.hosts, App { counters, state: route.state, serving, site: route.site.map(Box::new) }));
         }
         let generation = table.generation;
         let new = Arc::new(Routes::new(generation, apps, instances));

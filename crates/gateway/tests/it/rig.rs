@@ -136,7 +136,7 @@ pub fn serving(app: &str, instances: Vec<InstanceRoute>) -> AppRoute {
 }
 
 pub fn in_state(app: &str, state: AppState, instances: Vec<InstanceRoute>) -> AppRoute {
-    AppRoute { app: app.to_owned(), hosts: vec![format!("{app}.localhost")], state, instances }
+    AppRoute { app: app.to_owned(), hosts: vec![format!("{app}.localhost")], state, instances, site: None }
 }
 
 pub fn draining(mut instance: InstanceRoute) -> InstanceRoute {

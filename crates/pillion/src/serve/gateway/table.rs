@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pillion_control::{RouteState, Routes};
-use pillion_gateway::protocol::{AppRoute, AppState, InstanceRoute, RouteTable};
+use pillion_gateway::protocol::{AppRoute, AppState, InstanceRoute, RouteTable, ShareRoute, SiteRoute};
 
 /// Requests wait this long for a first instance: as long as a revision has to become ready.
 const HOLD: Duration = Duration::from_secs(230);
@@ -28,6 +28,14 @@ pub fn of(routes: &Routes, generation: u64) -> RouteTable {
                 draining: instance.draining,
             })
             .collect(),
+        site: route.site.as_ref().map(|site| SiteRoute {
+            affinity: site.affinity,
+            shares: site
+                .shares
+                .iter()
+                .map(|share| ShareRoute { slot: share.slot.clone(), app: share.app.to_string(), share: share.share })
+                .collect(),
+        }),
     });
     RouteTable { generation, apps: apps.collect() }
 }
