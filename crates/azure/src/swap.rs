@@ -91,21 +91,24 @@ impl Azure {
         self.known_subscription(site)?;
         self.writable(site)?;
         let _one_at_a_time = self.shared.writing.lock().await;
-        let (source, target) = self.sides(site, body)?;
-        if let Some(production) = source.production()
-            && self.shared.operations.swapping(&production).is_some()
-        {
+        let production = site.production().ok_or_else(|| ArmError::not_found(site))?;
+        if self.shared.operations.swapping(&production).is_some() {
             return Err(ArmError::conflict(
                 "Cannot modify this site because another operation is in progress: a swap of its slots.",
             ));
         }
-        let name = format!("{}/{}/action", source.type_name(), word(action));
-        let detail = format!("{} with {}", source.full_name(), target.full_name());
-        let batch = Batch::new().audit(self.audit(caller, &name, &source, 202, &detail));
+        let said = |site: &ResourceId, detail: &str| {
+            let name = format!("{}/{}/action", site.type_name(), word(action));
+            Batch::new().audit(self.audit(caller, &name, site, 202, detail))
+        };
         if action == SwapAction::Reset {
-            self.set_mark(&source, None, batch).await?;
+            for source in self.previewed(site, &production)? {
+                self.set_mark(&source, None, said(&source, "back to its own settings")).await?;
+            }
             return Ok(None);
         }
+        let (source, target) = self.sides(site, body)?;
+        let batch = said(&source, &format!("{} with {}", source.full_name(), target.full_name()));
         self.can_swap(&source, &target).await?;
         self.set_mark(&source, Some(slot_of(&target)), batch).await?;
         if action == SwapAction::Preview {
@@ -113,7 +116,6 @@ impl Azure {
         }
         let state = serde_json::to_value(Swap { source: source.clone(), target, switched: false });
         let state = state.map_err(|wrong| ArmError::new(500, "InternalServerError", wrong.to_string()))?;
-        let production = source.production().unwrap_or(source);
         self.begin(caller, Task::Swap { site: production, state }, Batch::new()).await.map(Some)
     }
 
@@ -236,6 +238,20 @@ impl Azure {
         let index = self.index();
         let known = |id: &ResourceId| index.get(id).map(|entry| entry.resource.id.clone()).ok_or_else(|| ArmError::not_found(id));
         Ok((known(site)?, known(&target)?))
+    }
+
+    /// Returns which sources a cancellation on `site` is about: `az` names either side of a preview, or only the site.
+    fn previewed(&self, site: &ResourceId, production: &ResourceId) -> Result<Vec<ResourceId>, ArmError> {
+        let index = self.index();
+        index.get(site).ok_or_else(|| ArmError::not_found(site))?;
+        let own = slot_of(site);
+        let concerned = |entry: &&crate::Entry| {
+            let mark = entry.resource.text(MARK);
+            mark.is_some_and(|target| entry.resource.id == *site || target.eq_ignore_ascii_case(&own))
+        };
+        let slots = index.of_kind(production, &ResourceKind::Slot);
+        let all = index.get(production).into_iter().chain(slots);
+        Ok(all.filter(concerned).map(|entry| entry.resource.id.clone()).collect())
     }
 
     /// Refuses what could only fail.
