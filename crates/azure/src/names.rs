@@ -4,8 +4,8 @@ use pillion_arm::ResourceId;
 use pillion_model::AppName;
 use sha2::{Digest, Sha256};
 
-/// Longest name of an app.
-const LONGEST: usize = 63;
+/// Longest name of an app: an instance's id has the revision and a random part behind it.
+const LONGEST: usize = 48;
 
 /// Returns the public name of a site (`shop`) or a slot (`shop--staging`): lower-case; where that is too long, cut and made
 /// unique by six characters of its hash. None where it is no site or its name cannot be one.

@@ -64,7 +64,7 @@ pub(super) fn properties(site: &Resource, facts: &Facts<'_>) -> Value {
         ("outboundIpAddresses", Value::from("127.0.0.1")),
         ("possibleOutboundIpAddresses", Value::from("127.0.0.1")),
         ("managedEnvironmentId", Value::Null),
-        ("slotSwapStatus", swapped(facts)),
+        ("slotSwapStatus", swapped(site, facts)),
         ("targetSwapSlot", site.properties.get("targetSwapSlot").cloned().unwrap_or(Value::Null)),
     ] {
         all.insert(field.to_owned(), value);
@@ -95,11 +95,15 @@ fn site_config(facts: &Facts<'_>) -> Value {
     })
 }
 
-fn swapped(facts: &Facts<'_>) -> Value {
+/// The last swap that this site had a part in, kept with it as `{ timestampUtc: milliseconds, … }`.
+fn swapped(site: &Resource, facts: &Facts<'_>) -> Value {
+    if let Some(Value::Object(kept)) = site.property("slotSwapStatus") {
+        let mut shown = kept.clone();
+        shown.insert("timestampUtc".to_owned(), Value::from(time(kept["timestampUtc"].as_u64().unwrap_or_default())));
+        return Value::Object(shown);
+    }
     match &facts.swapped_with {
-        Some((slot, at)) => {
-            json!({ "timestampUtc": time(*at), "sourceSlotName": slot, "destinationSlotName": "Production" })
-        }
+        Some((slot, at)) => json!({ "timestampUtc": time(*at), "sourceSlotName": slot, "destinationSlotName": "Production" }),
         None => Value::Null,
     }
 }
