@@ -60,6 +60,9 @@ impl Azure {
                 resource.properties.insert("enabled".into(), Value::Bool(enabled));
                 resource.changed_ms = wall_ms();
                 batch = batch.put(Kind::Resource, resource.id.key(), &resource, Expect::Version(found.etag));
+                // A crash before the app has heard of it loses nothing.
+                self.wish(site, enabled);
+                batch = self.mark(batch, site);
             }
             let etags = self.commit(batch).await?;
             if let Some(etag) = etags.first() {
@@ -69,8 +72,14 @@ impl Azure {
         };
         let control = &self.shared.control;
         let done = match action {
-            Action::Start => control.ask(&app, true).await,
-            Action::Stop => control.ask(&app, false).await,
+            Action::Start => {
+                self.wake_now(site);
+                control.ask(&app, true).await
+            }
+            Action::Stop => {
+                self.wake_now(site);
+                control.ask(&app, false).await
+            }
             Action::Restart => {
                 // One instance waits for the one before it: longer than a client wants to wait for an answer.
                 let (control, app) = (control.clone(), app.clone());

@@ -162,12 +162,13 @@ impl Filter {
 /// Splits at `and` outside of quotes.
 fn conditions(text: &str) -> Vec<&str> {
     let lower = text.to_ascii_lowercase();
+    let bytes = lower.as_bytes();
     let (mut parts, mut begin, mut inside) = (Vec::new(), 0, false);
-    for (at, byte) in lower.bytes().enumerate() {
-        if byte == b'\'' {
+    for (at, byte) in bytes.iter().enumerate() {
+        if *byte == b'\'' {
             inside = !inside;
         }
-        if !inside && at >= begin && lower[at..].starts_with(" and ") {
+        if !inside && at >= begin && bytes[at..].starts_with(b" and ") {
             parts.push(&text[begin..at]);
             begin = at + 5;
         }

@@ -48,6 +48,9 @@ pub(crate) struct Mark {
     site: ResourceId,
     /// The app that stands there belongs to a site that was deleted: it goes before anything else.
     forget: bool,
+    /// The site was started or stopped since.
+    #[serde(default)]
+    run: Option<bool>,
 }
 
 /// Which sites wait, since when, and who holds them back.
@@ -58,6 +61,8 @@ pub(crate) struct Quiet {
     busy: BTreeSet<AppName>,
     /// Names whose app belongs to a site that was deleted, until it is gone.
     forgetting: BTreeSet<AppName>,
+    /// Names that were started (true) or stopped, until their apps have followed.
+    wishes: BTreeMap<AppName, bool>,
     news: std::sync::Arc<Notify>,
     done: std::sync::Arc<Notify>,
 }
@@ -118,6 +123,9 @@ impl Settler {
                 for mark in &marks {
                     if mark.body.forget {
                         self.azure.forgetting(&mark.body.site);
+                    }
+                    if let Some(run) = mark.body.run {
+                        self.azure.wish(&mark.body.site, run);
                     }
                     self.azure.wake_now(&mark.body.site);
                 }
@@ -190,14 +198,24 @@ impl Azure {
     /// Adds a site's mark to a batch. What a deleted site left stays to be removed, whoever has its name now.
     pub(crate) fn mark(&self, batch: Batch, site: &ResourceId) -> Batch {
         let Some(name) = public_name(site) else { return batch };
-        let forget = self.quiet().forgetting.contains(&name);
-        batch.put(Kind::Dirty, name.as_str(), &Mark { site: site.clone(), forget }, Expect::Anything)
+        let (forget, run) = {
+            let quiet = self.quiet();
+            (quiet.forgetting.contains(&name), quiet.wishes.get(&name).copied())
+        };
+        batch.put(Kind::Dirty, name.as_str(), &Mark { site: site.clone(), forget, run }, Expect::Anything)
     }
 
     /// From now on a mark of this site means that its app goes.
     pub(crate) fn forgetting(&self, site: &ResourceId) {
         if let Some(name) = public_name(site) {
             self.quiet().forgetting.insert(name);
+        }
+    }
+
+    /// From now on a mark of this site means that its app is to run, or not to.
+    pub(crate) fn wish(&self, site: &ResourceId, run: bool) {
+        if let Some(name) = public_name(site) {
+            self.quiet().wishes.insert(name, run);
         }
     }
 
@@ -285,18 +303,33 @@ impl Azure {
         }
         let site = self.index().by_public_name(name).cloned();
         match site {
-            Some(site) => self.make_follow(&site, app).await?,
+            Some(site) => {
+                self.make_follow(&site, app.clone()).await?;
+                if let Some(run) = marked.body.run {
+                    match control.ask(&app, run).await {
+                        Ok(()) | Err(ControlError::AppNotFound { .. } | ControlError::BeingDeleted { .. }) => {}
+                        Err(other) => return Err(other),
+                    }
+                }
+            }
             None => {
                 control.release_port(name).await?;
                 self.ports_mut().remove(name);
             }
         }
-        self.unmark(name, marked.etag).await
+        let followed = self.unmark(name, marked.etag).await?;
+        let mut quiet = self.quiet();
+        if matches!(followed, Followed::Yes) && quiet.wishes.get(name).copied() == marked.body.run {
+            quiet.wishes.remove(name);
+        }
+        Ok(followed)
     }
 
     async fn make_follow(&self, site: &ResourceId, app: AppName) -> Result<(), ControlError> {
         let control = &self.shared.control;
-        let Some(parts) = self.parts(site, app.clone()) else { return Ok(()) };
+        let Some(own) = self.peek(site) else { return Ok(()) };
+        let swapped = self.swapped_parts(&own, &app);
+        let Some(parts) = swapped.or_else(|| self.parts(site, app.clone())) else { return Ok(()) };
         let stopped = is_stopped(&parts.site);
         let owner = Some(site.to_string());
         match compile(&parts) {
@@ -310,20 +343,18 @@ impl Azure {
                     .collect();
                 let options = ApplyOptions { owner, stopped, ..ApplyOptions::default() };
                 match control.apply(definition, credentials, options).await {
-                    Ok(_) => {}
+                    Ok(_) => match control.set_site_front(&app, self.site_front(&own)).await {
+                        Ok(()) | Err(ControlError::AppNotFound { .. }) => Ok(()),
+                        Err(other) => Err(other),
+                    },
                     Err(
                         wrong
                         @ (ControlError::Invalid { .. } | ControlError::Taken { .. } | ControlError::ScaleOutOfRange { .. }),
                     ) => {
                         let reason = reasons(&wrong);
                         let fault = Fault::Internal { doing: "make an app of the site".into(), reason };
-                        self.refuse(&app, site, Diagnosis { container: None, fault, log_tail: Vec::new() }).await?;
-                        return Ok(());
+                        self.refuse(&app, site, Diagnosis { container: None, fault, log_tail: Vec::new() }).await
                     }
-                    Err(other) => return Err(other),
-                }
-                match control.ask(&app, !stopped).await {
-                    Ok(()) | Err(ControlError::AppNotFound { .. } | ControlError::BeingDeleted { .. }) => Ok(()),
                     Err(other) => Err(other),
                 }
             }
@@ -344,6 +375,10 @@ impl Azure {
         match self.shared.control.refuse(app, &site.to_string(), diagnosis).await {
             // Whoever changed the record has it settled again.
             Err(ControlError::Store(StoreError::Conflict { .. })) | Ok(()) => Ok(()),
+            Err(wrong @ ControlError::Taken { .. }) => {
+                tracing::warn!(error = &wrong as &dyn std::error::Error, "a site cannot be an app");
+                Ok(())
+            }
             Err(other) => Err(other),
         }
     }

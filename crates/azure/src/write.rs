@@ -12,6 +12,7 @@ use crate::{
     index::{Index, is_site},
     names::public_name,
     service::{NATIVE_GROUP, allow, refusal},
+    site::is_stopped,
 };
 
 impl Azure {
@@ -58,7 +59,7 @@ impl Azure {
             self.around(|around| accept(&own, old.as_ref().map(|entry| entry.resource.as_ref()), body, how, around))?;
         let created = old.is_none();
         if created && is_site(&own) {
-            self.name_is_free(&own)?;
+            self.name_is_free(&own).await?;
             self.keep_port(&own).await?;
         }
         let mut batch = Batch::new();
@@ -68,6 +69,12 @@ impl Azure {
             batch = batch.put(Kind::Resource, document.id.key(), document.as_ref(), before);
         }
         let mut marked = documents.iter().flat_map(|document| touched(&self.index(), document)).collect::<Vec<_>>();
+        if let (Some(old), Some(new)) = (&old, documents.last())
+            && is_site(&own)
+            && is_stopped(&old.resource) != is_stopped(new)
+        {
+            self.wish(&own, !is_stopped(new));
+        }
         marked.sort();
         marked.dedup();
         for site in &marked {
@@ -150,12 +157,13 @@ impl Azure {
     }
 
     /// Public names are the machine's: `a--b` may be a site as well as a slot, but only one of them.
-    fn name_is_free(&self, site: &ResourceId) -> Result<(), ArmError> {
+    async fn name_is_free(&self, site: &ResourceId) -> Result<(), ArmError> {
         let Some(name) = public_name(site) else {
             return Err(ArmError::bad_request("name", format!("'{}' cannot be the name of an app.", site.full_name())));
         };
         let taken = self.index().by_public_name(&name).is_some_and(|other| other != site);
-        if taken || self.native().contains(&name) {
+        let of_file = self.shared.control.is_of_file(&name).await.map_err(|wrong| refusal(&wrong))?;
+        if taken || of_file {
             return Err(ArmError::conflict(format!("Website with given name {name} already exists.")));
         }
         Ok(())

@@ -15,12 +15,15 @@ impl Control {
     /// serving. Asked again for the same reason, nothing changes.
     ///
     /// # Errors
-    /// `BeingDeleted`, `PortsExhausted`, `Store`.
+    /// `BeingDeleted`, `Taken` (an app file made the app), `PortsExhausted`, `Store`.
     pub async fn refuse(&self, app: &AppName, owner: &str, diagnosis: Diagnosis) -> Result<(), ControlError> {
         let shared = &self.shared;
         let stored = shared.store.document::<Record>(Kind::App, app.as_str()).await?;
         if stored.as_ref().is_some_and(|document| document.body.intent == Intent::Delete) {
             return Err(ControlError::BeingDeleted { app: app.clone() });
+        }
+        if stored.as_ref().is_some_and(|document| document.body.owner.is_none()) {
+            return Err(ControlError::Taken { app: app.clone(), by: owner.to_owned() });
         }
         let newest = match &stored {
             Some(document) => shared.store.revision(app, document.body.target).await?,

@@ -166,6 +166,12 @@ impl Control {
         }
     }
 
+    /// Whether there is an app of this name that an app file made.
+    pub async fn is_of_file(&self, name: &AppName) -> Result<bool, ControlError> {
+        let found = self.shared.store.document::<Record>(Kind::App, name.as_str()).await?;
+        Ok(found.is_some_and(|document| document.body.owner.is_none()))
+    }
+
     /// Lists the apps that have an owner, with it: those that app files made have none.
     pub async fn owners(&self) -> Result<BTreeMap<AppName, Option<String>>, ControlError> {
         let all = self.shared.store.documents::<Record>(Kind::App).await?;
