@@ -185,22 +185,30 @@ impl Process for Live {
     }
 }
 
-/// Whether the signal would simply end an ordinary process, because it neither handles nor ignores it.
+/// Whether the signal would simply end an ordinary process, because it neither handles nor ignores nor awaits it.
 ///
 /// The kernel drops such a signal for the first process of a pid namespace (pid_namespaces(7)), which would then run
 /// into the end of its grace for nothing: SIGKILL does what the signal means.
 fn would_end(pid: i32, signal: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| is_default(&status, signal))
+}
+
+/// Reads that off `/proc/PID/status`.
+fn is_default(status: &str, signal: i32) -> bool {
     // SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM: those a container is stopped with, and their default is to end.
     if ![1, 2, 3, 10, 12, 15].contains(&signal) {
         return false;
     }
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
     let set = |name: &str| {
         let value = status.lines().find_map(|line| line.strip_prefix(name))?;
         u64::from_str_radix(value.trim(), 16).ok()
     };
     let bit = 1 << (signal - 1);
-    matches!((set("SigCgt:"), set("SigIgn:")), (Some(caught), Some(ignored)) if (caught | ignored) & bit == 0)
+    match (set("SigCgt:"), set("SigIgn:"), set("SigBlk:")) {
+        // Programs that start others, such as tini, block signals and take them with sigwait(3) or signalfd(2).
+        (Some(caught), Some(ignored), Some(blocked)) => (caught | ignored | blocked) & bit == 0,
+        (_, _, _) => false,
+    }
 }
 
 fn failed(doing: &str, error: &dyn std::error::Error) -> Fault {
@@ -209,4 +217,26 @@ fn failed(doing: &str, error: &dyn std::error::Error) -> Fault {
 
 fn fault_of(error: StartError) -> Fault {
     error.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(blocked: u64, ignored: u64, caught: u64) -> String {
+        format!("Name:\tapp\nSigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\n")
+    }
+
+    #[test]
+    fn a_signal_that_nothing_waits_for_would_end_the_process() {
+        assert!(is_default(&status(0, 0x1000, 0x440), 15));
+    }
+
+    #[test]
+    fn a_signal_that_is_handled_ignored_or_blocked_to_be_awaited_would_not() {
+        let term = 1 << 14;
+        for status in [status(term, 0, 0), status(0, term, 0), status(0, 0, term)] {
+            assert!(!is_default(&status, 15), "{status}");
+        }
+    }
 }
