@@ -41,8 +41,9 @@ async fn a_helper_started_ahead_makes_a_container_and_one_that_died_waiting_is_p
 
     let stdio = Stdio::null().expect("null");
     let created = launcher.create(world.sandbox(), &world.shell("exit 3"), stdio).await.expect("a container");
-    until("one helper waits", || helpers().len() == 1).await;
     let running = created.start().await.expect("a started container");
+    // Only now: until its `execve` a container's first process is a copy of its helper.
+    until("one helper waits", || helpers().len() == 1).await;
     assert_eq!(running.wait().await.expect("an exit"), Exit::Code { code: 3 });
     running.remove().await.expect("nothing left");
 
