@@ -53,10 +53,19 @@ async fn one(arm: &Arm, call: &Call, scope: &ResourceId, name: &str, tail: &[&st
         (&Method::POST, ["cancel"]) => deployments.cancel(caller, scope, name).await.map(|()| Answer::empty(204)),
         (&Method::GET, ["operations"]) => deployments.operations(caller, scope, name).map(|all| page(all, None)),
         (&Method::GET, ["operations", id]) => deployments.operation(caller, scope, name, id).map(Answer::ok),
-        (&Method::GET, ["operationstatuses", run]) => deployments.status(caller, scope, name, run).map(Answer::ok),
+        (&Method::GET, ["operationstatuses", run]) => {
+            let status = deployments.status(caller, scope, name, run)?;
+            // The header brings `Retry-After` along: without it az waits half a minute for its second question.
+            let poll = format!("{}/operationStatuses/{run}?api-version={VERSION}", deployment(scope, name));
+            Ok(Answer { async_operation: Some(poll), ..Answer::ok(status) })
+        }
         (_, [] | ["validate" | "whatif" | "exporttemplate" | "cancel" | "operations"]) => Err(call.method_not_allowed()),
         (_, _) => Err(call.no_such_path()),
     }
+}
+
+fn deployment(scope: &ResourceId, name: &str) -> ResourceId {
+    scope.resource("Microsoft.Resources", "deployments", name)
 }
 
 /// Reads the path in each of its forms: with the provider, without it (as az lists operations), with a name or without.

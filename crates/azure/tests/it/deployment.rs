@@ -6,6 +6,7 @@ mod library;
 mod linked;
 mod nested;
 mod order;
+mod published;
 mod restart;
 mod secure;
 mod what_if;

@@ -52,10 +52,6 @@ impl Fake {
         self.state().failing.insert(name.to_owned(), error);
     }
 
-    pub fn mend(&self, name: &str) {
-        self.state().failing.remove(name);
-    }
-
     /// Makes every write of `name` wait until [`Fake::let_go`].
     pub fn hold(&self, name: &str) {
         self.state().held.insert(name.to_owned());
@@ -90,10 +86,6 @@ impl Fake {
 
     pub fn insert(&self, id: &ResourceId, body: Value) {
         self.state().all.insert(id.clone(), body);
-    }
-
-    pub fn forget(&self) {
-        self.state().seen.clear();
     }
 
     /// Waits until something has happened.
