@@ -73,7 +73,7 @@ pub fn hopeless(seen: &ObservedInstance, only: Option<&[ContainerName]>) -> Opti
 }
 
 /// Counts a container's restarts since it was last replaced. Where the events of that time are gone, all count.
-fn failed_starts(seen: &ObservedInstance, status: &ContainerStatus) -> u32 {
+pub fn failed_starts(seen: &ObservedInstance, status: &ContainerStatus) -> u32 {
     let own = seen.events.iter().rev().filter(|event| event.container.as_deref() == Some(status.name.as_str()));
     let mut count = 0;
     for event in own {

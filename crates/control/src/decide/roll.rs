@@ -2,12 +2,12 @@
 
 use pillion_engine::ObservedInstance;
 use pillion_fault::{Diagnosis, Fault};
-use pillion_model::{Container, ContainerName, RevisionNumber};
+use pillion_model::{Container, ContainerName, ContainerStatus, RevisionNumber};
 
 use super::{Because, Decision, Desired, Seen, Step, Target, alive, compatible, retire, surplus};
 use crate::{
     change::change,
-    diagnosis::{complaints, hopeless, most_telling, proven, unwell},
+    diagnosis::{complaints, failed_starts, hopeless, most_telling, proven, unwell},
 };
 
 /// Failed attempts to get an instance going (refused by the engine, or its supervisor lost) that end a rollout.
@@ -111,8 +111,11 @@ fn settled(
             .filter(|(name, _)| only.is_none_or(|names| names.contains(name)))
             .all(|(_, container)| probed(container))
     });
+    // One that opened its port and ended shortly after may do so again: it must run on like one without a probe.
+    let asked = |status: &&ContainerStatus| only.is_none_or(|names| names.contains(&status.name));
+    let never_ended = one.status.containers.iter().filter(asked).all(|status| failed_starts(one, status) == 0);
     let at = seen.steady.get(&one.status.id).copied().unwrap_or(now).saturating_add(desired.settle_ms);
-    if all_probed || now >= at {
+    if (all_probed && never_ended) || now >= at {
         return true;
     }
     decision.wake(at);

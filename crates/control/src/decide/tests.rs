@@ -383,6 +383,28 @@ fn a_sidecar_without_a_probe_must_run_on_before_it_counts() {
 }
 
 #[test]
+fn a_sidecar_that_ended_must_run_on_before_it_counts_even_if_its_port_is_open() {
+    let mut world = World::new();
+    world.desired.settle_ms = 1_000;
+    let mut app = definition(1, 1, 1, false);
+    app.containers["cache"].port = Some(6379);
+    world.desired.definitions.insert(1, Arc::new(app));
+    for _ in 0..3 {
+        world.work();
+    }
+    let steady: BTreeMap<_, _> = world.instances.keys().map(|id| (id.clone(), 500)).collect();
+    let at = |restarts, now| {
+        let mut instances: Vec<_> = world.instances.values().cloned().collect();
+        instances.iter_mut().flat_map(|one| &mut one.status.containers).for_each(|status| status.restarts = restarts);
+        let seen = Seen { complete: true, instances: instances.iter().collect(), steady: steady.clone(), ..Seen::default() };
+        decide(&world.desired, &seen, now).steps
+    };
+    assert_eq!(at(0, 500), [Step::Promote { revision: 1 }]);
+    assert!(at(1, 1_499).is_empty());
+    assert_eq!(at(1, 1_500), [Step::Promote { revision: 1 }]);
+}
+
+#[test]
 fn a_rollout_that_is_late_fails_with_what_was_seen_last() {
     let mut world = World::new();
     world.take(&Step::Prepare { revision: 1 });
