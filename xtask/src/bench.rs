@@ -2,6 +2,7 @@
 //!
 //! Never a test: a shared machine makes every absolute number wobble, so peers alternate and ratios count.
 
+mod arm;
 mod figures;
 mod footprint;
 mod load;
@@ -20,7 +21,7 @@ use clap::Args;
 use pillion_e2e::{Registry, Users};
 
 use crate::{
-    packages::{self, Need},
+    packages,
     run::{Outcome, cargo, run, workspace},
 };
 
@@ -41,16 +42,6 @@ pub struct Bench {
     built: bool,
 }
 
-const PEERS: &[Need] = &[
-    Need { shows: "/usr/bin/podman", package: "podman" },
-    Need { shows: "/usr/sbin/runc", package: "runc" },
-    Need { shows: "/usr/bin/conmon", package: "conmon" },
-    Need { shows: "/usr/lib/cni/bridge", package: "containernetworking-plugins" },
-    Need { shows: "/usr/sbin/iptables", package: "iptables" },
-    Need { shows: "/usr/sbin/nginx", package: "nginx-light" },
-    Need { shows: "/usr/bin/wrk", package: "wrk" },
-];
-
 impl Bench {
     pub fn run(self) -> Outcome {
         if self.built {
@@ -60,9 +51,10 @@ impl Bench {
             return Err("containers need namespaces and mounts: run `cargo xtask bench` as root".to_owned());
         }
         packages::install(packages::EVERYTHING)?;
-        packages::install_packages(&packages::missing(PEERS))?;
+        packages::install_packages(&packages::missing(packages::PEERS))?;
         run(cargo().args(["build", "--release", "--locked", "-p", "pillion", "-p", "pillion-e2e", "-p", "xtask"]))?;
         run(cargo().args(["build", "--release", "--locked", "-p", "pillion-gateway", "--bins", "--example", "front"]))?;
+        run(cargo().args(["build", "--release", "--locked", "-p", "pillion-api", "--example", "arm"]))?;
         let mut again = std::process::Command::new(workspace().join("target/release/xtask"));
         again.args(["bench", "--built", "--rounds", &self.rounds.to_string()]);
         if self.dry_run {
@@ -92,6 +84,9 @@ impl Bench {
         }
         if wanted("requests") {
             rows.extend(requests::measure()?);
+        }
+        if wanted("arm") {
+            rows.extend(arm::measure()?);
         }
         let text = page::table(&machine.described(), &rows);
         print!("{text}");

@@ -33,6 +33,17 @@ pub const EMULATION: &[Need] = &[
     Need { shows: "/usr/bin/strip", package: "binutils" },
 ];
 
+/// What the benchmark measures Pillion beside.
+pub const PEERS: &[Need] = &[
+    Need { shows: "/usr/bin/podman", package: "podman" },
+    Need { shows: "/usr/sbin/runc", package: "runc" },
+    Need { shows: "/usr/bin/conmon", package: "conmon" },
+    Need { shows: "/usr/lib/cni/bridge", package: "containernetworking-plugins" },
+    Need { shows: "/usr/sbin/iptables", package: "iptables" },
+    Need { shows: "/usr/sbin/nginx", package: "nginx-light" },
+    Need { shows: "/usr/bin/wrk", package: "wrk" },
+];
+
 /// The version that was tried; it is a pre-release, so nothing newer is taken by itself.
 const ROTEL: &str = "rotel==0.0.1a15";
 

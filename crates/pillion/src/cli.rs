@@ -170,7 +170,8 @@ pub struct UpArgs {
 }
 
 const UP_HELP: &str = "\
-A server is started for the duration if none runs. Ctrl-C stops the app in order; a second Ctrl-C at once.
+A server is started for the duration if none runs.
+Ctrl-C stops the app in order; a second Ctrl-C at once.
 
 Examples:
   pillion up                          ./pillion.yaml
@@ -191,8 +192,8 @@ pub struct ApplyArgs {
 }
 
 const APPLY_HELP: &str = "\
-Exits 0 when the app is ready, 1 when it failed; the reason stands in the first lines. The old revision goes on
-serving until the new one has proved itself.
+Exits 0 when the app is ready, 1 when it failed; the reason stands in the first lines.
+The old revision goes on serving meanwhile, and after a failure.
 
 Examples:
   pillion apply -f shop.yaml

@@ -4,6 +4,7 @@ mod exec;
 mod images;
 mod logs;
 mod refusals;
+mod screen;
 mod settings;
 mod shop;
 mod sidecars;

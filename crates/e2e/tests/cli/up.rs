@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use pillion_e2e::{Copy, Images, Registry, Users, eventually, get};
 use rustix::process::Signal;
 
-use crate::terminal::Terminal;
+use crate::{
+    screen,
+    shop::{MAIN, SIDE, Shop},
+    terminal::Terminal,
+};
 
 fn app(copy: &Copy, image: &str) -> PathBuf {
     copy.file(
@@ -92,4 +96,21 @@ fn a_second_control_c_ends_an_app_that_does_not_want_to_stop() {
     terminal.finish();
     assert!(began.elapsed().as_secs() < 60, "the grace of 100 s was waited for");
     assert_eq!(copy.run(["list"]).code, 1);
+}
+
+#[test]
+fn progress_on_a_terminal_leaves_one_line_for_each_container_also_of_a_failure() {
+    let shop = Shop::empty();
+    let side_is_absent = format!("side: {{ image: '{}'", shop.image.replace("puppet:1", "puppet:77"));
+    let app = shop.file(MAIN, SIDE).replace(&format!("side: {{ image: '{}'", shop.image), &side_is_absent);
+    let file = shop.copy.file("pillion.yaml", &app);
+    let terminal = Terminal::start(&shop.copy, &["apply", "-f", file.to_str().expect("text")], (120, 40));
+    terminal.until("hint:");
+    let screen = screen::lines(&terminal.text());
+    for container in ["web", "side"] {
+        let shown: Vec<_> = screen.iter().filter(|line| line.trim_start().starts_with(container)).collect();
+        assert_eq!(shown.len(), 1, "{screen:#?}");
+    }
+    assert!(screen.iter().any(|line| line.contains("side") && line.ends_with("failed")), "{screen:#?}");
+    assert_eq!(terminal.finish(), 1);
 }

@@ -80,9 +80,9 @@ pub struct PackArgs {
 }
 
 const PACK_HELP: &str = "\
-The work is done by this command, as you: nothing is sent to the server. Libraries are found by reading the
-programs, which are never run.
+The work is done by this command, as you: nothing is sent to the server.
+Libraries are found by reading the programs, which are never run.
 
 Examples:
-  pillion image pack --program /usr/bin/redis-server --entrypoint /usr/bin/redis-server --push localhost:5000/redis:7
+  pillion image pack --program /bin/redis:/redis --entrypoint /redis --push localhost:5000/redis:7
   pillion image pack --dir ./site:/srv --program ./web:/web --entrypoint /web --to web.oci";

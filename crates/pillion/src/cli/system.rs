@@ -19,8 +19,10 @@ pub struct ServeArgs {
 }
 
 const SERVE_HELP: &str = "\
-Apps keep running when the server ends or dies; the next one finds them. `pillion system stop` ends both.
-Settings are read from /etc/pillion/config.yaml (<root>/etc/config.yaml) at the start and on SIGHUP.
+Apps keep running when the server ends or dies; the next one finds them.
+`pillion system stop` ends both.
+Settings are read from /etc/pillion/config.yaml (<root>/etc/config.yaml), again on
+`pillion system reload` or SIGHUP.
 
 Examples:
   sudo pillion serve

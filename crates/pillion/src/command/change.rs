@@ -44,7 +44,12 @@ pub async fn act(context: &Context, act: Act, args: TargetArgs) -> Result<(), Co
     let app = app_name(&args.app)?;
     let request = TargetRequest { container: args.container };
     let ask = Ask::post(format!("/v1/apps/{app}/{}?waitSeconds={WAIT_SECONDS}", act.verb())).json(&request);
-    settled(context.client.ask(ask).await?)?;
+    let answer = context.client.ask(ask).await?;
+    // Of one container that was stopped or started the server has told all; others may still wait for it.
+    match (act, &request.container) {
+        (Act::Stop | Act::Start, Some(_)) => {}
+        (Act::Restart | Act::Stop | Act::Start, _) => settled(answer)?,
+    }
     match request.container {
         Some(container) => eprintln!("container {container} of {app} {}", act.done()),
         None => eprintln!("{app} {}", act.done()),

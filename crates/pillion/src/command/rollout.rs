@@ -28,6 +28,7 @@ pub async fn follow(context: &Context, app: &str, revision: u64) -> Result<Vec<S
                 return Ok(status.status.urls);
             }
             RolloutEvent::Failed { diagnosis, serving, .. } => {
+                board.failed(diagnosis.container.as_deref());
                 board.finish();
                 let complaint = Complaint::diagnosis(app, *diagnosis);
                 return Err(match serving {

@@ -40,7 +40,7 @@ impl Board {
         match self {
             Board::Bars { all, bars, paint } => {
                 let name = container.to_owned();
-                let bar = bars.entry(name).or_insert_with(|| all.add(new_bar(container)));
+                let bar = bars.entry(name).or_insert_with(|| new_bar(all, container));
                 show(bar, progress, *paint);
             }
             Board::Lines { said } => {
@@ -71,6 +71,19 @@ impl Board {
         }
     }
 
+    /// Shows that a container is what the revision failed for; the error that follows says why.
+    pub fn failed(&mut self, container: Option<&str>) {
+        match self {
+            Board::Bars { bars, paint, .. } => {
+                if let Some(bar) = container.and_then(|container| bars.get(container)) {
+                    bar.set_style(text_style());
+                    bar.set_message(paint.error("failed"));
+                }
+            }
+            Board::Lines { .. } => {}
+        }
+    }
+
     /// Leaves the last state standing and stops drawing.
     pub fn finish(&mut self) {
         match self {
@@ -80,8 +93,9 @@ impl Board {
     }
 }
 
-fn new_bar(container: &str) -> ProgressBar {
-    let bar = ProgressBar::new(0).with_prefix(container.to_owned());
+fn new_bar(all: &MultiProgress, container: &str) -> ProgressBar {
+    // Added before it ticks: until then it would draw lines of its own, which nobody takes away.
+    let bar = all.add(ProgressBar::new(0).with_prefix(container.to_owned()));
     bar.set_style(text_style());
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
