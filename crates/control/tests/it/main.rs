@@ -2,4 +2,5 @@
 
 mod lifecycle;
 mod rolling;
+mod swapping;
 mod world;
