@@ -84,7 +84,7 @@ async fn read(
     without_body: bool,
 ) -> Result<Response, Refusal> {
     let base = format!("{}/api/vfs/{}", call.base(), path.join("/"));
-    let name = path.last().cloned().unwrap_or_default();
+    let (name, directory) = (path.last().cloned().unwrap_or_default(), path.iter().collect::<std::path::PathBuf>());
     let found = blocking(move || home.read(&path)).await?;
     let (file, facts) = match found {
         Found::Directory(entries) => {
@@ -101,7 +101,7 @@ async fn read(
                         "crtime": changed,
                         "mime": if entry.facts.directory { "inode/directory" } else { "application/octet-stream" },
                         "href": format!("{}/{}{slash}", base.trim_end_matches('/'), encoded(&entry.name)),
-                        "path": format!("/home/{}", entry.name),
+                        "path": format!("/home/{}", directory.join(&entry.name).display()),
                     })
                 })
                 .collect();

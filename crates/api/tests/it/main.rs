@@ -3,6 +3,7 @@
 mod applying;
 mod arm;
 mod document;
+mod endpoint;
 mod refusals;
 mod schema;
 mod streaming;

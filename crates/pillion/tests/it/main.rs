@@ -1,5 +1,6 @@
 //! The command line as a person meets it: the built program, run.
 
+mod azure;
 mod grammar;
 mod mistakes;
 mod run;

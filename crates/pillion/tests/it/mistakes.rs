@@ -28,6 +28,9 @@ fn without_a_server_every_verb_says_so_and_how_to_start_one() {
         &["delete", "shop", "--yes"],
         &["sidecar", "list", "shop"],
         &["image", "list"],
+        &["principal", "list"],
+        &["audit"],
+        &["az", "env"],
         &["system", "info"],
         &["system", "stop"],
     ] {
