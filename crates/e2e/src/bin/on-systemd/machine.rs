@@ -127,6 +127,7 @@ pub fn show_what_happened() {
     let asked: &[&[&str]] = &[
         &["systemctl", "status", "--no-pager", "--lines", "0", "pillion"],
         &["journalctl", "--boot", "--no-pager", "--lines", "60", "--output", "short-monotonic"],
+        &["journalctl", "--boot", "-1", "--no-pager", "--lines", "60", "--output", "short-monotonic"],
         &["/usr/local/bin/pillion", "system", "info"],
         &["/usr/local/bin/pillion", "status", "shop"],
         &["ps", "-ef"],
