@@ -4,9 +4,10 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     http::request::Parts,
 };
+use pillion_model::AppName;
 use serde::de::DeserializeOwned;
 
-use crate::failure::Failure;
+use crate::{Services, failure::Failure};
 
 /// A JSON body.
 pub struct Body<T>(pub T);
@@ -16,6 +17,22 @@ pub struct Query<T>(pub T);
 
 /// Names in the path.
 pub struct Path<T>(pub T);
+
+/// The app that a path names by its public name. After a swap another app stands behind that.
+pub struct Behind {
+    pub app: AppName,
+    pub public: AppName,
+}
+
+impl FromRequestParts<Services> for Behind {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Failure> {
+        let Path(public) = Path::<AppName>::from_request_parts(parts, services).await?;
+        let app = services.control.resolve(&public).await?;
+        Ok(Behind { app, public })
+    }
+}
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Failure;

@@ -1,8 +1,9 @@
 //! The record of one app: what is wanted of it and how far that has come. One document in the store.
 
 use pillion_model::RevisionNumber;
-use crate::Front;
 use serde::{Deserialize, Serialize};
+
+use crate::Front;
 
 /// What the owner wants of the app as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::{Answer, Endpoint, Parameter};
 use crate::{
     Failure, Services, definition,
-    extract::{Body, Path, Query},
+    extract::{Behind, Body, Query},
     wire::{ApplyRequest, Done, FaultView, ScaleRequest, StatusAnswer, TargetRequest},
 };
 
@@ -152,34 +152,36 @@ async fn list(State(services): State<Services>) -> Result<Json<Vec<AppSummary>>,
 
 async fn apply(
     State(services): State<Services>,
-    Path(app): Path<AppName>,
+    Behind { app, public }: Behind,
     Query(query): Query<ApplyQuery>,
     headers: HeaderMap,
     Body(request): Body<ApplyRequest>,
 ) -> Result<Response, Failure> {
-    let definition: App = definition::decode(&request.definition)?;
-    if definition.name != app {
+    let mut definition: App = definition::decode(&request.definition)?;
+    if definition.name != public {
         return Err(Failure::bad_request(
             "NameDiffers",
-            format!("the definition names the app `{}`, the path names `{app}`", definition.name),
+            format!("the definition names the app `{}`, the path names `{public}`", definition.name),
         ));
     }
+    definition.name = app;
     let options = ApplyOptions { dry_run: query.dry_run, if_match: if_match(&headers)?, ..ApplyOptions::default() };
     let outcome: ApplyOutcome = services.control.apply(definition, request.credentials, options).await?;
     Ok(with_etag(outcome.etag, Json(outcome)))
 }
 
-async fn show(State(services): State<Services>, Path(app): Path<AppName>) -> Result<Response, Failure> {
-    let document: AppDocument = services.control.show(&app).await?;
+async fn show(State(services): State<Services>, Behind { app, public }: Behind) -> Result<Response, Failure> {
+    let mut document: AppDocument = services.control.show(&app).await?;
+    document.definition.name = public;
     Ok(with_etag(Some(document.etag), Json(document)))
 }
 
-async fn remove(State(services): State<Services>, Path(app): Path<AppName>, headers: HeaderMap) -> Result<Json<Done>, Failure> {
+async fn remove(State(services): State<Services>, Behind { app, .. }: Behind, headers: HeaderMap) -> Result<Json<Done>, Failure> {
     services.control.delete(&app, if_match(&headers)?).await?;
     Ok(Json(Done {}))
 }
 
-async fn status(State(services): State<Services>, Path(app): Path<AppName>) -> Result<Json<StatusAnswer>, Failure> {
+async fn status(State(services): State<Services>, Behind { app, .. }: Behind) -> Result<Json<StatusAnswer>, Failure> {
     services.control.refresh(&app).await;
     Ok(answer(services.control.status(&app).await?))
 }
@@ -192,7 +194,7 @@ struct WaitQuery {
 
 async fn scale(
     State(services): State<Services>,
-    Path(app): Path<AppName>,
+    Behind { app, .. }: Behind,
     Query(wait): Query<WaitQuery>,
     Body(request): Body<ScaleRequest>,
 ) -> Result<Json<StatusAnswer>, Failure> {
@@ -202,7 +204,7 @@ async fn scale(
 
 async fn start(
     State(services): State<Services>,
-    Path(app): Path<AppName>,
+    Behind { app, .. }: Behind,
     Query(wait): Query<WaitQuery>,
     Body(request): Body<TargetRequest>,
 ) -> Result<Json<StatusAnswer>, Failure> {
@@ -212,7 +214,7 @@ async fn start(
 
 async fn stop(
     State(services): State<Services>,
-    Path(app): Path<AppName>,
+    Behind { app, .. }: Behind,
     Body(request): Body<TargetRequest>,
 ) -> Result<Json<StatusAnswer>, Failure> {
     services.control.stop(&app, container(request)?.as_ref()).await?;
@@ -221,7 +223,7 @@ async fn stop(
 
 async fn restart(
     State(services): State<Services>,
-    Path(app): Path<AppName>,
+    Behind { app, .. }: Behind,
     Query(wait): Query<WaitQuery>,
     Body(request): Body<TargetRequest>,
 ) -> Result<Json<StatusAnswer>, Failure> {
@@ -229,7 +231,7 @@ async fn restart(
     rest(&services, &app, wait).await
 }
 
-async fn kill(State(services): State<Services>, Path(app): Path<AppName>) -> Result<Json<Done>, Failure> {
+async fn kill(State(services): State<Services>, Behind { app, .. }: Behind) -> Result<Json<Done>, Failure> {
     // Known, so that a wrong name is told apart from an app that has nothing running.
     services.control.status(&app).await?;
     services.system.kill(&app).await?;

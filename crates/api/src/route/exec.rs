@@ -10,7 +10,7 @@ use futures::{SinkExt, StreamExt};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use pillion_engine::{ExecInput, ExecOutput, ExecRequest, ExecSession, TtySize};
-use pillion_model::{AppName, ContainerName, InstanceId};
+use pillion_model::{ContainerName, InstanceId};
 use tokio::{
     io::{ReadHalf, WriteHalf},
     sync::mpsc,
@@ -20,7 +20,7 @@ use tokio_util::codec::{FramedRead, FramedWrite};
 use super::{Answer, Endpoint};
 use crate::{
     Failure, Services,
-    extract::{Body, Path},
+    extract::{Behind, Body},
     wire::{
         EXEC_PROTOCOL,
         exec::{ExecStart, Frame, FrameCodec, MAX_FRAME, Size},
@@ -44,7 +44,7 @@ pub fn endpoints() -> Vec<Endpoint> {
 
 async fn exec(
     State(services): State<Services>,
-    Path(app): Path<AppName>,
+    Behind { app, .. }: Behind,
     headers: HeaderMap,
     upgrade: Upgrade,
     Body(start): Body<ExecStart>,

@@ -12,13 +12,13 @@ use axum::{
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use pillion_control::LogSelection;
-use pillion_model::{AppName, InstanceId};
+use pillion_model::InstanceId;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Endpoint, Parameter};
 use crate::{
     Failure, Services,
-    extract::{Path, Query},
+    extract::{Behind, Query},
     wire::NDJSON,
 };
 
@@ -91,7 +91,7 @@ struct RolloutQuery {
 
 async fn rollout(
     State(services): State<Services>,
-    Path(app): Path<AppName>,
+    Behind { app, .. }: Behind,
     Query(query): Query<RolloutQuery>,
 ) -> Result<Response, Failure> {
     let revision = match query.revision {
@@ -109,7 +109,7 @@ struct EventsQuery {
 
 async fn events(
     State(services): State<Services>,
-    Path(app): Path<AppName>,
+    Behind { app, .. }: Behind,
     Query(query): Query<EventsQuery>,
 ) -> Result<Response, Failure> {
     Ok(lines(services.control.events(&app, query.follow).await?))
@@ -128,7 +128,7 @@ struct LogsQuery {
 
 async fn logs(
     State(services): State<Services>,
-    Path(app): Path<AppName>,
+    Behind { app, .. }: Behind,
     Query(query): Query<LogsQuery>,
 ) -> Result<Response, Failure> {
     let selection = LogSelection {
