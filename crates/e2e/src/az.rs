@@ -74,6 +74,26 @@ impl Az {
         command
     }
 
+    /// Runs `az LINE` on a terminal and answers its questions with yes.
+    ///
+    /// # Panics
+    /// It fails.
+    pub fn agree(&self, line: &str) {
+        // `az` asks only on a terminal; `script`, of Debian's essential packages, gives it one.
+        let mut command = Command::new("script");
+        command.args(["-qec", &format!("{} {line}", part(Part::Az).display()), "/dev/null"]);
+        self.surround(&mut command);
+        let output =
+            command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().and_then(|mut child| {
+                if let Some(mut stdin) = child.stdin.take() {
+                    std::io::Write::write_all(&mut stdin, b"y\n")?;
+                }
+                child.wait_with_output()
+            });
+        let output = output.expect("`script` runs");
+        assert!(output.status.success(), "az {line} failed: {}", String::from_utf8_lossy(&output.stdout));
+    }
+
     fn surround(&self, command: &mut Command) {
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.env("AZURE_CONFIG_DIR", self.directory.path()).env("AZURE_CORE_NO_COLOR", "true");

@@ -1,0 +1,151 @@
+//! Logs, status, diagnosis, credentials, and the ways into a container.
+
+use std::time::Duration;
+
+use pillion_e2e::{Running, until};
+use rustix::process::Signal;
+
+use crate::stage::Stage;
+
+/// Runs a command that never ends by itself until it has said something, then ends it.
+fn said_while_running(stage: &Stage, line: &str, wanted: &str) {
+    let log = stage.az.directory().join("streamed");
+    let file = std::fs::File::create(&log).expect("a file");
+    let mut command = stage.az.command(line.split(' '));
+    // It prints what it streams as warnings.
+    command.env("AZURE_CORE_ONLY_SHOW_ERRORS", "false");
+    command.stdout(file.try_clone().expect("a file")).stderr(file).stdin(std::process::Stdio::null());
+    let mut child = command.spawn().expect("az starts");
+    let seen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        until(&format!("az {line} prints {wanted}"), Duration::from_secs(40), || {
+            std::fs::read_to_string(&log).is_ok_and(|text| text.contains(wanted)).then_some(())
+        });
+    }));
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(seen.is_ok(), "it said: {}", std::fs::read_to_string(&log).unwrap_or_default());
+}
+
+#[test]
+fn the_status_of_each_container_is_told() {
+    let stage = Stage::shop();
+    stage.container("side", 9000, false, "print ready serve 9000");
+    stage.until_answers("shop", "/peer/9000/", |answer| answer.body.starts_with("hello"));
+    let all = stage.az.ok("webapp sitecontainers status -g rg1 -n shop -o json".split(' '));
+    assert!(all.contains("main") && all.contains("side"), "{all}");
+    let one = stage.az.ok("webapp sitecontainers status -g rg1 -n shop --container-name side -o json".split(' '));
+    assert!(one.contains("side") && !one.contains("\"main\""), "{one}");
+}
+
+#[test]
+fn logs_are_streamed_per_container_and_for_the_app_and_downloaded() {
+    let stage = Stage::shop();
+    stage.container("side", 9000, false, "print a-word-from-the-side serve 9000");
+    stage.until_answers("shop", "/peer/9000/", |answer| answer.body.starts_with("hello"));
+    said_while_running(&stage, "webapp sitecontainers log -g rg1 -n shop --container-name side", "a-word-from-the-side");
+    said_while_running(&stage, "webapp log tail -g rg1 -n shop", "puppet listens on 8080");
+    let file = stage.az.directory().join("logs.zip");
+    stage.az.ok(["webapp", "log", "download", "-g", "rg1", "-n", "shop", "--log-file", file.to_str().expect("a path")]);
+    let listed = std::process::Command::new("python3")
+        .args([
+            "-c",
+            "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); print(b''.join(z.read(n) for n in z.namelist()).decode())",
+        ])
+        .arg(&file)
+        .output()
+        .expect("python runs");
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("a-word-from-the-side"), "{listed:?}");
+}
+
+#[test]
+fn log_configuration_and_publishing_credentials_are_kept() {
+    let stage = Stage::shop();
+    let az = &stage.az;
+    az.ok("webapp log config -g rg1 -n shop --docker-container-logging filesystem".split(' '));
+    assert!(az.json("webapp log show -g rg1 -n shop").to_string().contains("fileSystem"));
+    let credentials = az.json("webapp deployment list-publishing-credentials -g rg1 -n shop");
+    assert_eq!(credentials["publishingUserName"], "$shop", "{credentials}");
+    let profiles = az.json("webapp deployment list-publishing-profiles -g rg1 -n shop");
+    assert!(profiles[0]["publishMethod"].is_string(), "{profiles}");
+}
+
+#[test]
+fn the_scm_site_takes_a_token_where_its_password_is_switched_off() {
+    let stage = Stage::shop();
+    let id = stage.az.json("webapp show -g rg1 -n shop --query id");
+    let id = id.as_str().expect("an id");
+    let url = format!("{id}/basicPublishingCredentialsPolicies/scm?api-version=2024-11-01");
+    stage.az.ok(["rest", "--method", "put", "--url", &url, "--body", r#"{"properties":{"allow":false}}"#]);
+    let status = stage.az.ok("webapp sitecontainers status -g rg1 -n shop -o json".split(' '));
+    assert!(status.contains("main"), "{status}");
+}
+
+#[test]
+fn troubleshooting_names_the_cause_of_a_failed_start() {
+    let stage = Stage::new();
+    stage.create_shop();
+    stage.main_container("print going exit 3");
+    pillion_e2e::eventually("the failure is known", || stage.copy.run(["status", "shop"]).said().contains("exit"));
+    let said = stage.az.run("webapp troubleshoot status -g rg1 -n shop -o json".split(' ')).said();
+    assert!(said.contains("exit"), "{said}");
+    let startup = stage.az.run("webapp log startup list -g rg1 -n shop -o json".split(' '));
+    assert_eq!(startup.code, 0, "{}", startup.said());
+}
+
+#[test]
+fn a_command_is_executed_and_a_terminal_opens_in_the_main_container() {
+    let stage = Stage::shop();
+    let executed =
+        stage.az.run("webapp exec -g rg1 -n shop --mode execute --command".split(' ').chain(["puppet write /tmp/mark made"]));
+    assert_eq!(executed.code, 0, "{}", executed.said());
+    stage.until_answers("shop", "/file/tmp/mark", |answer| answer.body == "made");
+}
+
+#[test]
+fn ssh_through_the_tunnel_reaches_the_container() {
+    let stage = Stage::shop();
+    let port = pillion_e2e::free_port().to_string();
+    let tunnel = Running::start(&mut stage.az.command([
+        "webapp",
+        "create-remote-connection",
+        "-g",
+        "rg1",
+        "-n",
+        "shop",
+        "--port",
+        &port,
+        "--timeout",
+        "60",
+    ]));
+    // `az` brings the SSH client that it would use itself.
+    let program = format!(
+        "import paramiko, time\n\
+         c = paramiko.SSHClient()\n\
+         c.set_missing_host_key_policy(paramiko.AutoAddPolicy())\n\
+         for n in range(200):\n\
+         \x20   try:\n\
+         \x20       c.connect('127.0.0.1', port={port}, username='root', password='Docker!', allow_agent=False, look_for_keys=False, banner_timeout=30)\n\
+         \x20       break\n\
+         \x20   except (OSError, paramiko.SSHException) as e:\n\
+         \x20       last = e; time.sleep(0.2)\n\
+         else: raise last\n\
+         i, o, e = c.exec_command('puppet print from-inside exit 5')\n\
+         print(o.read().decode(), o.channel.recv_exit_status())\n"
+    );
+    let ran = Running::start(&mut stage.az.python(&program)).finish();
+    tunnel.signal(Signal::KILL);
+    let said = tunnel.finish().said();
+    assert_eq!(ran.code, 0, "{}\n{said}", ran.said());
+    assert_eq!(ran.stdout.trim(), "from-inside\n 5", "{}", ran.said());
+}
+
+#[test]
+fn deploying_code_is_refused_with_what_to_do_instead() {
+    let stage = Stage::shop();
+    let zip = stage.az.directory().join("app.zip");
+    std::fs::write(&zip, b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0").expect("a file");
+    let path = zip.to_str().expect("a path");
+    let ran = stage.az.run(["webapp", "deploy", "-g", "rg1", "-n", "shop", "--type", "zip", "--src-path", path]);
+    assert_ne!(ran.code, 0, "{}", ran.said());
+    assert!(ran.said().contains("not") && ran.said().to_lowercase().contains("image"), "{}", ran.said());
+}

@@ -1,0 +1,12 @@
+//! The unmodified Azure CLI and SDK against the built program, with real containers behind it.
+
+mod configuration;
+mod containers;
+mod groups;
+mod login;
+mod logs;
+mod sdk;
+mod slots;
+mod stage;
+mod templates;
+mod webapps;

@@ -1,0 +1,54 @@
+//! Azure's Python SDK, `azure-mgmt-web`, against the same server.
+
+use pillion_e2e::{Running, endpoint};
+
+use crate::stage::Stage;
+
+#[test]
+fn the_python_sdk_makes_lists_and_removes_an_app_with_a_sidecar() {
+    let stage = Stage::new();
+    let token = stage.az.json("account get-access-token");
+    let account = stage.az.json("account show");
+    let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+    let program = format!(
+        r#"
+import time
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ResourceNotFoundError
+from azure.mgmt.web import WebSiteManagementClient
+from azure.mgmt.web import models
+
+class Token:
+    def get_token(self, *scopes, **kwargs):
+        return AccessToken({token:?}, int(time.time()) + 3000)
+    def get_token_info(self, *scopes, options=None):
+        from azure.core.credentials import AccessTokenInfo
+        return AccessTokenInfo({token:?}, int(time.time()) + 3000)
+
+c = WebSiteManagementClient(Token(), {subscription:?}, base_url={endpoint:?}, polling_interval=1)
+plan = c.app_service_plans.begin_create_or_update("rg1", "p2", {{"location": "local", "kind": "linux", "sku": {{"name": "P1V3", "tier": "PremiumV3", "capacity": 1}}, "properties": {{"reserved": True}}}}).result()
+assert plan.sku.capacity == 1, plan
+site = c.web_apps.begin_create_or_update("rg1", "sdk", {{"location": "local", "kind": "app,linux,container", "properties": {{"serverFarmId": plan.id, "siteConfig": {{"linuxFxVersion": "sitecontainers"}}}}}}).result()
+assert site.name == "sdk", site
+made = c.web_apps.create_or_update_site_container("rg1", "sdk", "main", {{"properties": {{"image": {image:?}, "isMain": True, "targetPort": "8080", "startUpCommand": "serve 8080"}}}})
+assert made.name == "main", made
+assert [one.name for one in c.web_apps.list_site_containers("rg1", "sdk")] == ["main"]
+assert "sdk" in [one.name for one in c.web_apps.list()]
+try:
+    c.web_apps.get_site_container("rg1", "sdk", "none")
+    raise SystemExit("a missing container was found")
+except ResourceNotFoundError as error:
+    assert error.error.code, error
+c.web_apps.delete_site_container("rg1", "sdk", "main")
+assert [one.name for one in c.web_apps.list_site_containers("rg1", "sdk")] == []
+c.web_apps.delete("rg1", "sdk")
+print("done")
+"#,
+        token = text(&token["accessToken"]),
+        subscription = text(&account["id"]),
+        endpoint = endpoint(&stage.copy),
+        image = stage.puppet,
+    );
+    let ran = Running::start(&mut stage.az.python(&program)).finish();
+    assert_eq!((ran.code, ran.stdout.trim()), (0, "done"), "{}", ran.said());
+}
