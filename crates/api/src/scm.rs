@@ -28,7 +28,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use pillion_azure::Azure;
-use pillion_identity::Identity;
+use pillion_identity::{Caller, Identity};
 
 use self::{answer::Refusal, site::Call};
 
@@ -51,9 +51,43 @@ pub fn router(azure: Azure, identity: Identity, apps: PathBuf) -> Router {
 async fn answer(State(scm): State<Arc<Scm>>, request: Request<Body>) -> Response {
     let answered = async {
         let (call, request) = Call::read(&scm, request).await?;
-        route(&scm, call, request).await
+        let deed = Deed::of(&call, request.method());
+        let response = route(&scm, call, request).await.unwrap_or_else(IntoResponse::into_response);
+        if let Some(deed) = deed {
+            deed.note(&scm.identity, response.status()).await;
+        }
+        Ok::<_, Refusal>(response)
     };
     answered.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// What the audit log tells of a request: of every change, and of every way into a container.
+struct Deed {
+    caller: Caller,
+    site: String,
+    action: String,
+    what: String,
+}
+
+impl Deed {
+    fn of(call: &Call, method: &Method) -> Option<Deed> {
+        let first = call.rest.first().map(|part| part.to_ascii_lowercase()).unwrap_or_default();
+        let enters = first == "exec" || (first == "appservicetunnel" && call.query("getstatus").is_none());
+        if method.is_safe() && !enters {
+            return None;
+        }
+        let what = format!("{method} /{}", call.rest.join("/"));
+        let what = what.chars().filter(|letter| !letter.is_control()).take(200).collect();
+        let action = if enters { "exec" } else { "files" };
+        Some(Deed { caller: call.caller.clone(), site: call.site.to_string(), action: format!("scm/{action}"), what })
+    }
+
+    async fn note(self, identity: &Identity, status: StatusCode) {
+        let detail = format!("{} asked its pages for {}.", self.caller.display_name, self.what);
+        if let Err(error) = identity.note(&self.caller, &self.action, &self.site, status.as_u16(), detail).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "what was done could not be written down");
+        }
+    }
 }
 
 async fn route(scm: &Arc<Scm>, call: Call, request: Request<Body>) -> Result<Response, Refusal> {

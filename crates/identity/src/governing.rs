@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pillion_store::{AuditEntry, AuditRecord, Batch, Expect, Kind};
 
 use crate::{
-    Caller, Created, Identity, IdentityError, NewPrincipal, Principal, PrincipalError, chance,
+    Caller, Created, Identity, IdentityError, NewPrincipal, Principal, PrincipalError, Scope, chance,
     principal::{self, Record},
     proof::Proof,
 };
@@ -110,6 +110,24 @@ impl Identity {
     pub async fn rotate_token_key(&self) -> Result<(), IdentityError> {
         let _one = self.inner.changing.lock().await;
         self.inner.ring.rotate(&self.inner.store, self.now_ms()).await
+    }
+
+    /// Writes down what somebody did to the resource `target` where no change of the store goes with it.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn note(&self, by: &Caller, action: &str, target: &str, status: u16, detail: String) -> Result<(), IdentityError> {
+        let entry = AuditEntry {
+            at_ms: self.now_ms(),
+            principal: by.principal.clone(),
+            caller: by.display_name.clone(),
+            action: action.to_owned(),
+            target: Scope::of_path(target).as_str().to_owned(),
+            status,
+            correlation: String::new(),
+            detail,
+        };
+        self.write(Batch::new().audit(entry)).await
     }
 
     /// Reads up to `limit` audit records, newest first, about `target` (normalised) and what is below it; all where it is
