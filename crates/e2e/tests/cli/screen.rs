@@ -1,7 +1,7 @@
 //! What stands on a terminal's screen after everything that was written to it: as much of ECMA-48 as progress bars use.
 
-/// Returns the screen's lines, without spaces at their ends.
-pub fn lines(written: &str) -> Vec<String> {
+/// Returns the lines of a screen of so many columns, without spaces at their ends.
+pub fn lines(written: &str, width: usize) -> Vec<String> {
     let mut screen: Vec<Vec<char>> = vec![Vec::new()];
     let (mut row, mut column) = (0usize, 0usize);
     let mut rest = written.chars();
@@ -35,6 +35,11 @@ pub fn lines(written: &str) -> Vec<String> {
             }
             c if c.is_control() => {}
             c => {
+                // A full line goes on in the next one, once there is more of it.
+                if column == width {
+                    (row, column) = (row + 1, 0);
+                    screen.resize(screen.len().max(row + 1), Vec::new());
+                }
                 let line = &mut screen[row];
                 line.resize(line.len().max(column + 1), ' ');
                 line[column] = c;

@@ -106,7 +106,7 @@ fn progress_on_a_terminal_leaves_one_line_for_each_container_also_of_a_failure()
     let file = shop.copy.file("pillion.yaml", &app);
     let terminal = Terminal::start(&shop.copy, &["apply", "-f", file.to_str().expect("text")], (120, 40));
     terminal.until("hint:");
-    let screen = screen::lines(&terminal.text());
+    let screen = screen::lines(&terminal.text(), 120);
     for container in ["web", "side"] {
         let shown: Vec<_> = screen.iter().filter(|line| line.trim_start().starts_with(container)).collect();
         assert_eq!(shown.len(), 1, "{screen:#?}");
