@@ -17,6 +17,15 @@ pub(crate) fn listed(namespace: &str, kind: &str) -> Option<ResourceKind> {
     }
 }
 
+/// The user of publishing by user rather than by site: nobody.
+pub(crate) fn publishing_user() -> Answer {
+    Answer::ok(json!({
+        "id": null, "name": "web", "type": "Microsoft.Web/publishingUsers/web",
+        "properties": { "name": null, "publishingUserName": null, "publishingPassword": null, "publishingPasswordHash": null,
+            "publishingPasswordHashSalt": null, "scmUri": null },
+    }))
+}
+
 /// Paths without a subscription.
 pub(crate) fn at_tenant(arm: &Arm, call: &Call) -> Result<Answer, ArmError> {
     let settings = arm.azure.settings();
@@ -33,11 +42,6 @@ pub(crate) fn at_tenant(arm: &Arm, call: &Call) -> Result<Answer, ArmError> {
             Ok(page(vec![tenant], None))
         }
         (&Method::GET, ["providers", "microsoft.web", "webappstacks"]) => Ok(page(catalogue::stacks(), None)),
-        (&Method::GET, ["providers", "microsoft.web", "publishingusers", "web"]) => Ok(Answer::ok(json!({
-            "id": null, "name": "web", "type": "Microsoft.Web/publishingUsers/web",
-            "properties": { "name": null, "publishingUserName": null, "publishingPassword": null, "publishingPasswordHash": null,
-                "publishingPasswordHashSalt": null, "scmUri": null },
-        }))),
         (_, ["subscriptions" | "tenants"] | ["providers", "microsoft.web", "webappstacks"]) => Err(call.method_not_allowed()),
         (_, _) => Err(call.no_such_path()),
     }

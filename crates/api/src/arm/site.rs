@@ -5,7 +5,7 @@ use pillion_arm::{ArmError, ResourceId, ResourceKind};
 use pillion_azure::{Action, SwapAction};
 use serde_json::{Value, json};
 
-use super::{Answer, Arm, Call, answer::page, paging::paged, resource};
+use super::{Answer, Arm, Call, answer::page, paging::paged, provider, resource};
 
 pub(crate) async fn answer(arm: &Arm, call: &Call, id: &ResourceId) -> Result<Answer, ArmError> {
     let azure = &arm.azure;
@@ -163,6 +163,7 @@ async fn other(arm: &Arm, call: &Call, id: &ResourceId, kind: &str) -> Result<An
             let (scope, since) = asked_for(arm, call.parameter("$filter").unwrap_or_default())?;
             paged(call, arm.azure.activity(&call.caller, &scope, since).await?)
         }
+        (&Method::GET, "microsoft.web/publishingusers", []) => Ok(provider::publishing_user()),
         (_, _, _) => {
             arm.azure.known(&call.caller, id)?;
             Err(call.no_such_path())
