@@ -28,6 +28,7 @@ mod resources;
 mod run;
 mod secrecy;
 mod service;
+mod settings;
 mod shapes;
 mod shelf;
 mod validate;
@@ -35,7 +36,8 @@ mod worker;
 
 pub use link::{LinkSettings, Network, NetworkError};
 pub use resources::{Foretold, Put, Resources};
-pub use service::{Begun, Deployments, Settings};
+pub use service::{Begun, Deployments};
+pub use settings::Settings;
 
 /// The longest name that Resource Manager takes.
 const LONGEST_NAME: usize = 64;

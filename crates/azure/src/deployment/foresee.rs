@@ -1,6 +1,6 @@
 //! What a deployment would write, found out without writing: for validation and what-if.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc};
 
 use pillion_arm::{ArmError, ResourceId};
 use pillion_arm_template::{Cause, Kind, Nested, Plan, Surroundings};
@@ -115,7 +115,6 @@ impl Looking<'_> {
             inner: self.inner.clone(),
             caller: self.caller.clone(),
             missing: Missing::MayCome,
-            foretold: HashMap::new(),
         };
         let order = Graph::of(&plan).order();
         let items = self.together.worker.run(move |budget| {

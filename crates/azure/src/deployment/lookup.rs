@@ -1,6 +1,6 @@
 //! What `reference()` and the `list…()` functions see: the resources as they are now.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use pillion_arm::{ArmError, ResourceId, ResourceKind};
 use pillion_arm_template::{Absent, Extent, References, Seen};
@@ -25,8 +25,6 @@ pub(crate) struct Lookup {
     pub(crate) inner: Arc<Inner>,
     pub(crate) caller: Caller,
     pub(crate) missing: Missing,
-    /// Outputs of nested deployments that are only foretold, by the deployment's key.
-    pub(crate) foretold: HashMap<String, Value>,
 }
 
 impl Lookup {
@@ -47,9 +45,6 @@ impl Lookup {
     }
 
     fn deployment(&self, id: &ResourceId) -> Result<Value, Absent> {
-        if let Some(foretold) = self.foretold.get(id.key()) {
-            return Ok(foretold.clone());
-        }
         match self.inner.find(id) {
             Some(live) => Ok(shapes::deployment(&live.record())),
             None if self.missing == Missing::MayCome => Err(Absent::NotDeployed),

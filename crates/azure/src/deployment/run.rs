@@ -1,7 +1,6 @@
 //! A deployment on its way: resources in parallel as their dependencies allow, to the end of all that do not depend on a failed one.
 
 use std::{
-    collections::HashMap,
     pin::Pin,
     sync::{
         Arc,
@@ -114,7 +113,6 @@ impl Run {
             inner: self.inner.clone(),
             caller: self.together.caller.clone(),
             missing: Missing::IsAnError,
-            foretold: HashMap::new(),
         }
     }
 
