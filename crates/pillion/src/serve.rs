@@ -126,11 +126,15 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
     let tls = Arc::new(TlsEndpoint::open(&layout, &identity, &settings, &port)?);
 
     let (stop_reconciler, reconciler_stop) = watch::channel(false);
-    let settling = tokio::spawn(settler.run(reconciler_stop.clone()));
+    let settler_stop = reconciler_stop.clone();
     let (fresh, fresh_stop) = (tls.clone(), reconciler_stop.clone());
     let keeping_fresh = tokio::spawn(async move { fresh.keep_fresh(fresh_stop).await });
     let reconciling = tokio::spawn(reconciler.run(reconciler_stop));
     let gateway = keeper.start(control.routes());
+    let measuring = azure.clone().measure(Arc::new(gateway.counting()), settler_stop.clone());
+    let settling = tokio::spawn(async move {
+        tokio::join!(settler.run(settler_stop), measuring);
+    });
 
     let images = Arc::new(images::HostImages::new(engine.clone(), control.clone(), store));
     let (ask_stop, mut stop_asked) = mpsc::channel::<StopAsked>(1);

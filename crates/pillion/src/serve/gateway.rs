@@ -7,6 +7,7 @@
 //! ```
 //! The sockets stay open here, so a gateway that dies refuses no connection: they wait in the kernel for the next one.
 
+mod counting;
 mod drained;
 mod sockets;
 mod table;
@@ -31,6 +32,8 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
+
+pub use counting::Counting;
 
 use self::{drained::Drained, sockets::Sockets};
 use super::{Settings, Slot};
@@ -68,6 +71,7 @@ pub struct Gateway {
     moves: mpsc::Sender<Move>,
     task: JoinHandle<()>,
     facts: watch::Receiver<GatewayFacts>,
+    clients: watch::Receiver<Option<Arc<Client>>>,
 }
 
 /// A wish for other shared addresses, and whom to tell how it went.
@@ -145,8 +149,9 @@ impl GatewayKeeper {
         let (orders, ordered) = oneshot::channel();
         let (publish, facts) = watch::channel(GatewayFacts::default());
         let (moves, moving) = mpsc::channel(1);
-        let task = tokio::spawn(Keeping { keeper: self, routes, publish, moving, last_generation: 0 }.run(ordered));
-        Gateway { orders, moves, task, facts }
+        let (clients, connected) = watch::channel(None);
+        let task = tokio::spawn(Keeping { keeper: self, routes, publish, clients, moving, last_generation: 0 }.run(ordered));
+        Gateway { orders, moves, task, facts, clients: connected }
     }
 }
 
@@ -157,6 +162,11 @@ impl Gateway {
 
     pub fn mover(&self) -> Mover {
         Mover(self.moves.clone())
+    }
+
+    /// Gives who asks it what it has counted.
+    pub fn counting(&self) -> Counting {
+        Counting(self.clients.clone())
     }
 
     /// Stops telling it; it goes on by its last table.
@@ -183,6 +193,7 @@ struct Keeping {
     keeper: GatewayKeeper,
     routes: watch::Receiver<Arc<Routes>>,
     publish: watch::Sender<GatewayFacts>,
+    clients: watch::Sender<Option<Arc<Client>>>,
     moving: mpsc::Receiver<Move>,
     /// The gateway only takes rising generations, and outlives servers whose own count begins anew.
     last_generation: u64,
@@ -205,6 +216,8 @@ impl Keeping {
             };
             match connected {
                 Ok((client, news)) => {
+                    let client = Arc::new(client);
+                    self.clients.send_replace(Some(client.clone()));
                     if started {
                         tracing::info!(pid = client.pid(), "the gateway is back");
                     }
@@ -212,9 +225,10 @@ impl Keeping {
                     let since = tokio::time::Instant::now();
                     match self.converse(&client, news, &mut ordered).await {
                         Over::Ordered(Order::Leave) => return,
-                        Over::Ordered(Order::End { within }) => return end(client, within, &self.keeper.control).await,
+                        Over::Ordered(Order::End { within }) => return end(&client, within, &self.keeper.control).await,
                         Over::Gone => tracing::warn!("the gateway is gone; starting another"),
                     }
+                    self.clients.send_replace(None);
                     self.publish.send_modify(|facts| facts.pid = None);
                     if since.elapsed() > WELL_AFTER {
                         pause = FIRST_PAUSE;
@@ -344,7 +358,7 @@ async fn connect_or_spawn(keeper: &GatewayKeeper) -> Result<(Client, mpsc::Recei
     Client::connect(&keeper.control).await.map_err(|e| failed(&e))
 }
 
-async fn end(client: Client, within: Duration, control: &Path) {
+async fn end(client: &Client, within: Duration, control: &Path) {
     if let Err(error) = client.drain(within).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "the gateway could not be told to end");
         return;
