@@ -157,7 +157,8 @@ impl Slot {
     /// The loopback ports that apps are given; below the kernel's ephemeral ports.
     pub fn app_ports(self) -> std::ops::RangeInclusive<u16> {
         match self.0 {
-            0 => 8100..=8999,
+            // Above the TLS endpoint.
+            0 => 8500..=9499,
             other => 12_000 + other * 100 + 1..=12_000 + other * 100 + 98,
         }
     }
