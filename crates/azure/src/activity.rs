@@ -20,7 +20,7 @@ impl Azure {
         self.known_subscription(scope)?;
         let records = self.shared.store.audit(scope.key(), since_ms, None, MOST).await.map_err(|wrong| unavailable(&wrong))?;
         let readable = records.iter().filter(|record| caller.may(pillion_identity::Access::Read, &record.entry.target));
-        Ok(readable.map(|record| event(record)).collect())
+        Ok(readable.map(event).collect())
     }
 }
 

@@ -42,6 +42,13 @@ pub trait Traffic: Send + Sync + 'static {
     async fn counts(&self) -> Vec<TrafficCount>;
 }
 
+/// Gateways and containers outlive servers: at the first look, what they counted before is not of this minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    First,
+    Later,
+}
+
 /// What is known of one minute.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Point {
@@ -80,17 +87,19 @@ impl Azure {
     pub async fn measure(self, traffic: Arc<dyn Traffic>, mut stop: watch::Receiver<bool>) {
         let mut pace = tokio::time::interval(EVERY);
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut look = Look::First;
         loop {
             // Both only wait.
             tokio::select! {
                 _ = stop.wait_for(|&stop| stop) => return,
                 _ = pace.tick() => {}
             }
-            self.sample(traffic.counts().await, wall_ms()).await;
+            self.sample(traffic.counts().await, wall_ms(), look).await;
+            look = Look::Later;
         }
     }
 
-    async fn sample(&self, counts: Vec<TrafficCount>, now_ms: u64) {
+    async fn sample(&self, counts: Vec<TrafficCount>, now_ms: u64, look: Look) {
         let counts: BTreeMap<String, TrafficCount> = counts.into_iter().map(|count| (count.app.clone(), count)).collect();
         let apps: Vec<AppName> = self.shared.control.routes().borrow().apps.iter().map(|route| route.app.clone()).collect();
         let mut used = BTreeMap::new();
@@ -124,12 +133,14 @@ impl Azure {
                 point.memory_bytes += container.memory_bytes.unwrap_or(0) as f64;
                 if let Some(cpu) = container.cpu_usec {
                     // A container that is new has used what it has since it began.
-                    point.cpu_seconds += since(cpu, before.get(&key).copied().unwrap_or(0)) / 1e6;
+                    if look == Look::Later {
+                        point.cpu_seconds += since(cpu, before.get(&key).copied().unwrap_or(0)) / 1e6;
+                    }
                     series.cpu_usec.insert(key, cpu);
                 }
             }
             if let Some(count) = counts.get(name.as_str()) {
-                let old = &series.traffic;
+                let old = if look == Look::First { count } else { &series.traffic };
                 point.requests += since(count.requests, old.requests);
                 for (class, sum) in point.by_class.iter_mut().enumerate() {
                     *sum += since(count.by_class[class], old.by_class[class]);
