@@ -3,6 +3,7 @@
 mod configuration;
 mod containers;
 mod groups;
+mod guide;
 mod login;
 mod logs;
 mod sdk;
