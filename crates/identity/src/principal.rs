@@ -78,7 +78,7 @@ pub enum PrincipalError {
     Identity(#[from] IdentityError),
 }
 
-/// The most failed or idle principals anybody should need; a bound for memory.
+/// In bytes; long enough for a mail address.
 const MOST_NAME: usize = 64;
 
 pub(crate) fn check(new: &NewPrincipal) -> Result<(), PrincipalError> {
