@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod fuzz;
 mod licences;
 mod packages;
 mod run;
@@ -27,6 +28,8 @@ enum Chore {
     Demo(demo::Demo),
     /// Check licences, then run every test
     Test(test::Test),
+    /// Throw absurd requests at both APIs
+    Fuzz(fuzz::Fuzz),
     /// Measure Pillion beside podman, runc and nginx, and write docs/benchmarks.md
     Bench(bench::Bench),
     /// Check every dependency's licence against `licences.txt`
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Chore::Setup => packages::install(packages::EVERYTHING),
         Chore::Demo(demo) => demo.run(),
         Chore::Test(test) => test.run(),
+        Chore::Fuzz(fuzz) => fuzz.run(),
         Chore::Bench(bench) => bench.run(),
         Chore::Licences => licences::check(),
     };

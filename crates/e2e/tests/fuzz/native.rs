@@ -1,6 +1,9 @@
 //! The native API under absurd requests: no 5xx, no panic, and a refused request changes nothing.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use pillion_e2e::{Copy, Dice, Images, Registry, Users};
 use serde_json::{Value, json};
@@ -21,6 +24,8 @@ struct Target {
     document: Document,
     /// A definition that is right, to be made wrong.
     shop: Value,
+    taken: Cell<u64>,
+    refused: Cell<u64>,
 }
 
 #[test]
@@ -37,7 +42,7 @@ fn absurd_requests_never_break_the_native_api_and_refused_ones_change_nothing() 
     // These end the server, or wait for what chance does not bring.
     let document = Document::new(whole, &["/v1/system/stop", "/v1/apps/{app}/rollout"]);
     assert!(document.operations.len() > 15, "the document has operations");
-    let target = Target { copy, socket, document, shop: definition(&puppet) };
+    let target = Target { copy, socket, document, shop: definition(&puppet), taken: Cell::default(), refused: Cell::default() };
     for seed in SEEDS {
         let mut dice = Dice::from(*seed);
         target.try_some(&mut dice);
@@ -50,6 +55,9 @@ fn absurd_requests_never_break_the_native_api_and_refused_ones_change_nothing() 
         eprintln!("seed {seed}");
         target.try_some(&mut Dice::from(seed));
     }
+    let (taken, refused) = (target.taken.get(), target.refused.get());
+    eprintln!("{taken} requests were taken and {refused} refused");
+    assert!(taken > 20 && refused > 100, "chance has to make both: {taken} taken, {refused} refused");
     let log = std::fs::read_to_string(target.copy.root().join("lib/logs/serve.log")).unwrap_or_default();
     assert!(!log.contains("panicked"), "{log}");
 }
@@ -67,6 +75,8 @@ impl Target {
             assert!(alive(pid), "the server died of {}", shown(&asked));
             // Not in time is an honest answer to a wait that chance asked for.
             assert!(told.status < 500 || told.status == 504, "{} answered {told:?}", shown(&asked));
+            let count = if told.status < 400 { &self.taken } else { &self.refused };
+            count.set(count.get() + 1);
             if (400..500).contains(&told.status) {
                 well_said(&asked, &told);
                 assert_eq!(self.definitions(), before, "refused, and yet it changed something: {}", shown(&asked));
