@@ -87,8 +87,11 @@ pub(crate) fn region(subscription: &ResourceId) -> Value {
     })
 }
 
+/// A stack's name, how it is shown, and its versions with their `linuxFxVersion`.
+type Stack = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// Stacks of App Service on Linux. Code-only apps come later; the list is what clients check names against.
-const STACKS: [(&str, &str, &[(&str, &str)]); 5] = [
+const STACKS: [Stack; 5] = [
     ("python", "Python", &[("3.13", "PYTHON|3.13"), ("3.12", "PYTHON|3.12"), ("3.11", "PYTHON|3.11"), ("3.10", "PYTHON|3.10")]),
     ("node", "Node", &[("24-lts", "NODE|24-lts"), ("22-lts", "NODE|22-lts"), ("20-lts", "NODE|20-lts")]),
     ("dotnet", ".NET", &[("10", "DOTNETCORE|10.0"), ("9", "DOTNETCORE|9.0"), ("8", "DOTNETCORE|8.0")]),
