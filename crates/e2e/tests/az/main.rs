@@ -2,6 +2,7 @@
 
 mod configuration;
 mod containers;
+mod faults;
 mod groups;
 mod guide;
 mod login;

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::stage::{Stage, names, variable};
 
 /// `shop` with a slot `staging`, whose main container says another word.
-fn with_slot() -> Stage {
+pub fn with_slot() -> Stage {
     let stage = Stage::new();
     stage.create_shop();
     let az = &stage.az;
@@ -25,12 +25,12 @@ fn with_slot() -> Stage {
     stage
 }
 
-fn slot_url(stage: &Stage) -> String {
+pub fn slot_url(stage: &Stage) -> String {
     let hosts = stage.az.json("webapp show -g rg1 -n shop --slot staging --query enabledHostNames");
     format!("http://{}", hosts[0].as_str().unwrap_or_else(|| panic!("no host in {hosts}")))
 }
 
-fn environment_at(url: &str) -> Vec<(String, String)> {
+pub fn environment_at(url: &str) -> Vec<(String, String)> {
     let answer = get(&format!("{url}/env")).expect("it answers");
     answer.body.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }

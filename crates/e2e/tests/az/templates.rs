@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::stage::{Stage, names};
 
 /// A template that makes a plan, an app with a sidecar and its settings; written as people write them.
-fn template(image: &str, word: &str) -> String {
+pub fn template(image: &str, word: &str) -> String {
     format!(
         r#"// An app with a sidecar.
 {{
@@ -39,7 +39,7 @@ fn template(image: &str, word: &str) -> String {
     )
 }
 
-fn write(stage: &Stage, name: &str, text: &str) -> String {
+pub fn write(stage: &Stage, name: &str, text: &str) -> String {
     stage.copy.file(name, text).to_str().expect("a path").to_owned()
 }
 
