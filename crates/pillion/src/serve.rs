@@ -117,7 +117,7 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
         .await
         .map_err(|e| failed("could not open the Azure resources")(&e))?;
     let deployment_settings = DeploymentSettings {
-        links: settings.links(&layout.settings()).map_err(|e| Complaint::from_error(&e))?,
+        links: settings.links(layout.settings()).map_err(|e| Complaint::from_error(&e))?,
         ..DeploymentSettings::new(identity.subscription(), identity.tenant(), &format!("https://{}/", port.authority()))
     };
     let deployments = Deployments::over(&azure, identity.clone(), deployment_settings)

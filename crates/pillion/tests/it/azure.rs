@@ -20,20 +20,25 @@ struct Server {
 impl Server {
     fn start(settings: &str) -> Server {
         let root = root();
-        std::fs::create_dir_all(root.path().join("etc")).unwrap();
-        std::fs::write(root.path().join("etc/config.yaml"), settings).unwrap();
+        std::fs::create_dir_all(root.path().join("etc")).expect("the settings directory is made");
+        std::fs::write(root.path().join("etc/config.yaml"), settings).expect("the settings are written");
         let mut child = Command::new(env!("CARGO_BIN_EXE_pillion"))
             .args(["serve", "--announce"])
             .env("PILLION_ROOT", root.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(root.path().join("serve.log")).unwrap())
+            .stderr(std::fs::File::create(root.path().join("serve.log")).expect("the log is made"))
             .spawn()
             .expect("the server starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().expect("its output is piped")).read_line(&mut line).expect("it says a line");
         let server = Server { root, child };
-        assert_eq!(line, "ready\n", "{}", std::fs::read_to_string(server.root.path().join("serve.log")).unwrap());
+        assert_eq!(
+            line,
+            "ready\n",
+            "{}",
+            std::fs::read_to_string(server.root.path().join("serve.log")).expect("the log is read")
+        );
         server
     }
 
@@ -58,7 +63,7 @@ impl Server {
     /// Asks openssl to connect as a client that trusts this file and nothing else; returns whether it verified and what it said.
     fn verified(&self, ca: &Path, name: &str) -> (bool, String) {
         let url = self.variable("PILLION_ENDPOINT");
-        let address = url.strip_prefix("https://").unwrap();
+        let address = url.strip_prefix("https://").expect("the endpoint has TLS");
         let how = if name.parse::<std::net::IpAddr>().is_ok() { "-verify_ip" } else { "-verify_hostname" };
         let ran = Command::new("openssl")
             .args(["s_client", "-connect", address, "-x509_strict", "-verify_return_error", how, name, "-CAfile"])

@@ -27,7 +27,6 @@ const PEER: ([u8; 4], u16) = ([127, 0, 0, 1], 4000);
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 pub struct World {
-    pub azure: Azure,
     pub store: Store,
     pub subscription: String,
     identity: Identity,
@@ -85,20 +84,11 @@ impl World {
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(reconciler.run(stopped.clone()));
         tokio::spawn(settler.run(stopped));
-        let arm = pillion_api::arm::router(azure.clone(), identity.clone(), deployments);
+        let arm = pillion_api::arm::router(azure, identity.clone(), deployments);
         let front = Front::new(&identity, arm, axum::Router::new());
         let subscription = identity.subscription().to_owned();
-        let mut world = World {
-            azure,
-            store,
-            subscription,
-            identity,
-            clock,
-            front,
-            owner: String::new(),
-            _directory: directory,
-            _stop: stop,
-        };
+        let mut world =
+            World { store, subscription, identity, clock, front, owner: String::new(), _directory: directory, _stop: stop };
         world.owner = world.token(Role::Owner, "/").await;
         world
     }
