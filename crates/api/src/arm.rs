@@ -46,7 +46,12 @@ async fn answer(State(arm): State<Arc<Arm>>, request: Request<Body>) -> Response
     let head = answer::Head::of(&request, &arm.azure.settings().endpoint);
     let without_body = request.method() == axum::http::Method::HEAD;
     let answered = match Call::read(request).await {
-        Ok(call) => correlated(head.correlation.clone(), dispatch::dispatch(&arm, &call)).await,
+        Ok(call) => {
+            let (arm, correlation) = (arm.clone(), head.correlation.clone());
+            // A client that hangs up ends this future, and must not end a write between the store and what is known of it.
+            let done = tokio::spawn(correlated(correlation, async move { dispatch::dispatch(&arm, &call).await })).await;
+            done.unwrap_or_else(|_| Err(ArmError::new(500, "InternalServerError", "The request ended unexpectedly.")))
+        }
         Err(refused) => Err(refused),
     };
     answer::respond(&head, answered, without_body)

@@ -56,15 +56,20 @@ impl Azure {
                 Action::Stop => Some(false),
                 Action::Restart => None,
             };
+            let mut wished = None;
             if let Some(enabled) = enabled {
                 resource.properties.insert("enabled".into(), Value::Bool(enabled));
                 resource.changed_ms = wall_ms();
                 batch = batch.put(Kind::Resource, resource.id.key(), &resource, Expect::Version(found.etag));
                 // A crash before the app has heard of it loses nothing.
-                self.wish(site, enabled);
+                wished = Some(self.wish(site, enabled));
                 batch = self.mark(batch, site);
             }
-            let etags = self.commit(batch).await?;
+            let etags = self.commit(batch).await.inspect_err(|_| {
+                if let Some(before) = wished {
+                    self.wish_again(site, before);
+                }
+            })?;
             if let Some(etag) = etags.first() {
                 self.index_mut().insert(std::sync::Arc::new(resource), *etag);
             }

@@ -187,9 +187,10 @@ impl Azure {
                 })
                 .collect::<Result<_, _>>()?,
         };
+        let mut once = std::collections::BTreeSet::new();
         let all = self.shared.meter.lock();
         let mut value = Vec::new();
-        for metric in wanted {
+        for metric in wanted.into_iter().filter(|metric| once.insert(metric.name)) {
             let word = aggregation.split(',').map(str::trim).find(|word| !word.is_empty()).unwrap_or(metric.aggregation);
             let mut data = Vec::new();
             let mut at = from / MINUTE_MS / step * step;

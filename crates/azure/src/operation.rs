@@ -7,7 +7,7 @@ use std::{
 
 use pillion_arm::{ArmError, ResourceId};
 use pillion_identity::Caller;
-use pillion_store::{Batch, Expect, Kind, Store, StoreError};
+use pillion_store::{Batch, Etag, Expect, Kind, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -135,12 +135,13 @@ impl Azure {
         self.shared.operations.lock().get(id).cloned()
     }
 
-    /// Stores a new operation together with `batch`, and begins it. A deletion of a group that is under way is that one.
-    pub(crate) async fn begin(&self, caller: &Caller, task: Task, batch: Batch) -> Result<OperationId, ArmError> {
+    /// Stores a new operation together with `batch`, and begins it; returns the etags of the batch's documents, too. A
+    /// deletion of a group that is under way is that one.
+    pub(crate) async fn begin(&self, caller: &Caller, task: Task, batch: Batch) -> Result<(OperationId, Vec<Etag>), ArmError> {
         if let Task::DeleteGroup { group } = &task
             && let Some(under_way) = self.shared.operations.deleter(group)
         {
-            return Ok(under_way);
+            return Ok((under_way, Vec::new()));
         }
         let id = OperationId(fresh_uuid());
         let operation = Operation {
@@ -153,12 +154,12 @@ impl Azure {
             display_name: caller.display_name.clone(),
             correlation: crate::service::correlation(),
         };
-        self.commit(batch.put(Kind::Operation, &id.0, &operation, Expect::Absent)).await?;
+        let etags = self.commit(batch.put(Kind::Operation, &id.0, &operation, Expect::Absent)).await?;
         self.shared.operations.lock().insert(id.clone(), operation);
         self.forget_old_operations().await;
         // Only a server on its way out takes no more: then the next one goes on with it.
         let _ = self.shared.wake.send(Wake::Operation(id.clone())).await;
-        Ok(id)
+        Ok((id, etags))
     }
 
     /// Stores how far an operation has come.
@@ -189,6 +190,8 @@ impl Azure {
             }
         };
         if let Err(wrong) = self.progress(&operation).await {
+            // It is over all the same, and must not hold up others; the next server begins it again, which is safe.
+            self.shared.operations.lock().insert(operation.id.clone(), operation);
             tracing::error!(operation = id.0, error = &wrong as &dyn std::error::Error, "an operation's end was not stored");
         }
     }

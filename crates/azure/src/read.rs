@@ -52,7 +52,10 @@ impl Azure {
         self.known_subscription(scope)?;
         let mut all = Vec::new();
         if self.is_native(scope) {
-            return self.native_list(scope, kind).await;
+            let mut all = self.native_list(scope, kind).await?;
+            let seen = |id: &str| caller.may(Access::Read, id) || (*kind == ResourceKind::Group && caller.may_see_below(id));
+            all.retain(|one| one["id"].as_str().is_some_and(seen));
+            return Ok(all);
         }
         if scope.kind() != ResourceKind::Subscription && self.index().get(scope).is_none() {
             return Err(ArmError::not_found(scope));

@@ -73,8 +73,11 @@ impl Azure {
         let mut batch = Batch::new().delete_under(Kind::Resource, id.key());
         // A container or a setting that goes changes its site's app; a site that goes takes its app along.
         let touched: Vec<ResourceId> = if is_site(id) { Vec::new() } else { id.site_or_slot().into_iter().collect() };
+        let mut news = Vec::new();
         for site in &sites {
-            self.forgetting(site);
+            if self.forgetting(site) {
+                news.push(site);
+            }
             batch = self.mark(batch, site);
         }
         for site in &touched {
@@ -92,7 +95,10 @@ impl Azure {
                 &detail,
             ));
         }
-        self.commit(batch).await?;
+        if let Err(wrong) = self.commit(batch).await {
+            news.into_iter().for_each(|site| self.keep(site));
+            return Err(wrong);
+        }
         {
             let mut index = self.index_mut();
             index.remove_under(id);
@@ -124,7 +130,7 @@ impl Azure {
         let group = found.resource.id.clone();
         let audit =
             self.audit(caller, "Microsoft.Resources/subscriptions/resourceGroups/delete", &group, 202, "deletion was asked for");
-        let operation = self.begin(caller, Task::DeleteGroup { group }, Batch::new().audit(audit)).await?;
+        let (operation, _) = self.begin(caller, Task::DeleteGroup { group }, Batch::new().audit(audit)).await?;
         Ok(Deleted { existed: true, operation: Some(operation) })
     }
 

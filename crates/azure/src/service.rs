@@ -105,6 +105,7 @@ impl Azure {
         });
         let azure = Azure { shared };
         azure.look_for_native_apps().await?;
+        azure.take_up_marks().await?;
         let settler = Settler::new(azure.clone(), woken);
         Ok((azure, settler))
     }
@@ -132,8 +133,10 @@ impl Azure {
     /// # Errors
     /// 404 where there is no such site.
     pub fn public_name_of(&self, site: &ResourceId) -> Result<AppName, ArmError> {
-        let known = self.index().get(site).is_some() || self.is_native(site);
-        public_name(site).filter(|_| known).ok_or_else(|| ArmError::not_found(site))
+        let name = public_name(site).ok_or_else(|| ArmError::not_found(site))?;
+        // In the group of native apps only those are found: a name there says nothing about an app of another group.
+        let known = self.index().get(site).is_some() || (self.is_native(site) && self.native().contains(&name));
+        if known { Ok(name) } else { Err(ArmError::not_found(site)) }
     }
 
     /// Refuses who may not read `id`, or what is in another subscription.

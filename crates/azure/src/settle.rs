@@ -118,20 +118,6 @@ impl Settler {
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let news = self.azure.quiet().news.clone();
         let mut work = JoinSet::new();
-        match self.azure.shared.store.documents::<Mark>(Kind::Dirty).await {
-            Ok(marks) => {
-                for mark in &marks {
-                    if mark.body.forget {
-                        self.azure.forgetting(&mark.body.site);
-                    }
-                    if let Some(run) = mark.body.run {
-                        self.azure.wish(&mark.body.site, run);
-                    }
-                    self.azure.wake_now(&mark.body.site);
-                }
-            }
-            Err(wrong) => drop(crate::service::unavailable(&wrong)),
-        }
         for id in self.azure.shared.operations.running() {
             let azure = self.azure.clone();
             work.spawn(async move { azure.perform(&id).await });
@@ -171,6 +157,20 @@ impl Settler {
 }
 
 impl Azure {
+    /// Takes up the marks that the last server left. Before anything writes: a new mark says what the old one said, too.
+    pub(crate) async fn take_up_marks(&self) -> Result<(), StoreError> {
+        for mark in self.shared.store.documents::<Mark>(Kind::Dirty).await? {
+            if mark.body.forget {
+                self.forgetting(&mark.body.site);
+            }
+            if let Some(run) = mark.body.run {
+                self.wish(&mark.body.site, run);
+            }
+            self.wake_now(&mark.body.site);
+        }
+        Ok(())
+    }
+
     /// Keeps a site or slot from settling until the hold is dropped; then it settles at once.
     pub fn hold(&self, site: &ResourceId) -> Option<Hold> {
         let name = public_name(site)?;
@@ -205,17 +205,29 @@ impl Azure {
         batch.put(Kind::Dirty, name.as_str(), &Mark { site: site.clone(), forget, run }, Expect::Anything)
     }
 
-    /// From now on a mark of this site means that its app goes.
-    pub(crate) fn forgetting(&self, site: &ResourceId) {
+    /// From now on a mark of this site means that its app goes; returns whether that is news.
+    pub(crate) fn forgetting(&self, site: &ResourceId) -> bool {
+        public_name(site).is_some_and(|name| self.quiet().forgetting.insert(name))
+    }
+
+    /// Takes back what a write that failed would have had forgotten.
+    pub(crate) fn keep(&self, site: &ResourceId) {
         if let Some(name) = public_name(site) {
-            self.quiet().forgetting.insert(name);
+            self.quiet().forgetting.remove(&name);
         }
     }
 
-    /// From now on a mark of this site means that its app is to run, or not to.
-    pub(crate) fn wish(&self, site: &ResourceId, run: bool) {
-        if let Some(name) = public_name(site) {
-            self.quiet().wishes.insert(name, run);
+    /// From now on a mark of this site means that its app is to run, or not to; returns what was wished before.
+    pub(crate) fn wish(&self, site: &ResourceId, run: bool) -> Option<bool> {
+        public_name(site).and_then(|name| self.quiet().wishes.insert(name, run))
+    }
+
+    /// Puts back what was wished before a write that failed.
+    pub(crate) fn wish_again(&self, site: &ResourceId, before: Option<bool>) {
+        let Some(name) = public_name(site) else { return };
+        match before {
+            Some(run) => drop(self.quiet().wishes.insert(name, run)),
+            None => drop(self.quiet().wishes.remove(&name)),
         }
     }
 
@@ -242,7 +254,9 @@ impl Azure {
         let now = Instant::now();
         let mut quiet = self.quiet();
         let free = AT_ONCE.saturating_sub(quiet.busy.len());
-        let may = |name: &AppName| !quiet.held.contains_key(name) && !quiet.busy.contains(name);
+        // An app that goes is waited for by whoever holds its site.
+        let held = |name: &AppName| quiet.held.contains_key(name) && !quiet.forgetting.contains(name);
+        let may = |name: &AppName| !held(name) && !quiet.busy.contains(name);
         let ready: Vec<AppName> = quiet
             .waiting
             .iter()
@@ -283,8 +297,13 @@ impl Azure {
     async fn follow(&self, name: &AppName) -> Result<Followed, ControlError> {
         let store = &self.shared.store;
         let control = &self.shared.control;
-        let Some(mut marked) = store.document::<Mark>(Kind::Dirty, name.as_str()).await? else { return Ok(Followed::Yes) };
-        let app = control.resolve(name).await?;
+        let found = {
+            // Between a write's commit and what is known of it here, its mark would be followed by what was before it.
+            let _between_writes = self.shared.writing.lock().await;
+            store.document::<Mark>(Kind::Dirty, name.as_str()).await?
+        };
+        let Some(mut marked) = found else { return Ok(Followed::Yes) };
+        let mut app = control.resolve(name).await?;
         if marked.body.forget {
             match control.delete(&app, None).await {
                 Ok(()) | Err(ControlError::AppNotFound { .. }) => {}
@@ -300,6 +319,8 @@ impl Azure {
                 Err(StoreError::Conflict { .. }) => return Ok(Followed::NewMark),
                 Err(wrong) => return Err(wrong.into()),
             }
+            // What went may have been called otherwise than the one that comes.
+            app = control.resolve(name).await?;
         }
         let site = self.index().by_public_name(name).cloned();
         match site {
@@ -365,7 +386,16 @@ impl Azure {
                 });
                 match told {
                     Some(diagnosis) => self.refuse(&app, site, diagnosis).await,
-                    None => Ok(()),
+                    // Not complete yet, or not any more: then what runs goes on, and says that it is not what is asked for.
+                    None => match control.status(&app).await {
+                        Ok(_) => {
+                            let (doing, reason) = ("make an app of the site".into(), "it has no main container".into());
+                            let fault = Fault::Internal { doing, reason };
+                            self.refuse(&app, site, Diagnosis { container: None, fault, log_tail: Vec::new() }).await
+                        }
+                        Err(ControlError::AppNotFound { .. }) => Ok(()),
+                        Err(other) => Err(other),
+                    },
                 }
             }
         }
@@ -373,8 +403,7 @@ impl Azure {
 
     async fn refuse(&self, app: &AppName, site: &ResourceId, diagnosis: Diagnosis) -> Result<(), ControlError> {
         match self.shared.control.refuse(app, &site.to_string(), diagnosis).await {
-            // Whoever changed the record has it settled again.
-            Err(ControlError::Store(StoreError::Conflict { .. })) | Ok(()) => Ok(()),
+            Ok(()) => Ok(()),
             Err(wrong @ ControlError::Taken { .. }) => {
                 tracing::warn!(error = &wrong as &dyn std::error::Error, "a site cannot be an app");
                 Ok(())

@@ -18,7 +18,7 @@ use pillion_arm::{ArmError, Resource, ResourceId, ResourceKind};
 use pillion_control::{AppState, ControlError, Side};
 use pillion_identity::{Access, Caller};
 use pillion_model::AppName;
-use pillion_store::{Batch, Expect, Kind, StoreError};
+use pillion_store::{Batch, Etag, Expect, Kind, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -102,21 +102,38 @@ impl Azure {
             Batch::new().audit(self.audit(caller, &name, site, 202, detail))
         };
         if action == SwapAction::Reset {
-            for source in self.previewed(site, &production)? {
+            let sources = self.previewed(site, &production)?;
+            // A cancellation changes whatever it was a preview of: the caller must be let to, and for all before any.
+            for source in &sources {
+                allow(caller, Access::Write, source)?;
+            }
+            for source in sources {
                 self.set_mark(&source, None, said(&source, "back to its own settings")).await?;
             }
             return Ok(None);
         }
         let (source, target) = self.sides(site, body)?;
+        // Both sides change, and each gets to know what the other keeps.
+        allow(caller, Access::Write, &target)?;
         let batch = said(&source, &format!("{} with {}", source.full_name(), target.full_name()));
         self.can_swap(&source, &target).await?;
-        self.set_mark(&source, Some(slot_of(&target)), batch).await?;
         if action == SwapAction::Preview {
+            self.set_mark(&source, Some(slot_of(&target)), batch).await?;
             return Ok(None);
         }
-        let state = serde_json::to_value(Swap { source: source.clone(), target, switched: false });
+        let state = serde_json::to_value(Swap { source: source.clone(), target: target.clone(), switched: false });
         let state = state.map_err(|wrong| ArmError::new(500, "InternalServerError", wrong.to_string()))?;
-        self.begin(caller, Task::Swap { site: production, state }, Batch::new()).await.map(Some)
+        // In one commit: a mark without its swap would stay for ever, a swap without its mark would forget what is sticky.
+        let marked = self.marked(&source, Some(slot_of(&target)));
+        let put = marked.as_ref().map_or_else(Batch::new, |(resource, before)| {
+            Batch::new().put(Kind::Resource, source.key(), resource, Expect::Version(*before))
+        });
+        let batch = self.mark(put, &source).and(batch);
+        let (operation, etags) = self.begin(caller, Task::Swap { site: production, state }, batch).await?;
+        if let (Some((resource, _)), Some(etag)) = (marked, etags.first()) {
+            self.index_mut().insert(Arc::new(resource), *etag);
+        }
+        Ok(Some(operation))
     }
 
     /// Does a swap to its end; begun again after a crash it goes on, since every step finds what the one before it stored.
@@ -126,6 +143,11 @@ impl Azure {
         if swap.switched {
             self.say(operation, &swap, "the swap had been made before the server restarted").await;
             return Ok(());
+        }
+        {
+            // Begun again after a roll-back whose end was not stored: the mark has gone, and is needed again.
+            let _one_at_a_time = self.shared.writing.lock().await;
+            self.set_mark(&swap.source, Some(slot_of(&swap.target)), Batch::new()).await?;
         }
         match self.phases(operation, &swap).await {
             Ok(()) => {
@@ -185,6 +207,11 @@ impl Azure {
             self.shared.store.document::<Value>(Kind::Dirty, source.as_str()).await.map_err(|wrong| unavailable(&wrong))?;
         if waits.is_some() {
             return Ok(Round::Again);
+        }
+        for side in [&swap.source, &swap.target] {
+            if self.peek(side).is_some_and(|resource| is_stopped(&resource)) {
+                return Err(ArmError::conflict(format!("'{}' was stopped while it was being swapped.", side.full_name())));
+            }
         }
         let changed = self.exchanged(&swap.source, &swap.target)?;
         let mut batch = Batch::new();
@@ -285,22 +312,30 @@ impl Azure {
 
     /// Writes or removes the mark on a source, and has its app follow; the caller holds the lock on writes.
     async fn set_mark(&self, source: &ResourceId, slot: Option<String>, batch: Batch) -> Result<(), ArmError> {
-        let Some(found) = self.index().get(source).cloned() else { return Ok(()) };
+        let Some((resource, before)) = self.marked(source, slot) else {
+            return if batch.is_empty() { Ok(()) } else { self.commit(batch).await.map(drop) };
+        };
+        let put = Batch::new().put(Kind::Resource, source.key(), &resource, Expect::Version(before));
+        let etags = self.commit(self.mark(put, source).and(batch)).await?;
+        if let Some(etag) = etags.first() {
+            self.index_mut().insert(Arc::new(resource), *etag);
+        }
+        self.wake_now(source);
+        Ok(())
+    }
+
+    /// Returns a source with the mark written or removed, and its etag before; none where it is so already or gone.
+    fn marked(&self, source: &ResourceId, slot: Option<String>) -> Option<(Resource, Etag)> {
+        let found = self.index().get(source).cloned()?;
         if found.resource.text(MARK).map(str::to_owned) == slot {
-            return self.commit(batch).await.map(drop);
+            return None;
         }
         let mut resource = (*found.resource).clone();
         match slot {
             Some(slot) => drop(resource.properties.insert(MARK.to_owned(), Value::from(slot))),
             None => drop(resource.properties.shift_remove(MARK)),
         }
-        let batch = batch.put(Kind::Resource, source.key(), &resource, Expect::Version(found.etag));
-        let etags = self.commit(self.mark(batch, source)).await?;
-        if let Some(etag) = etags.first() {
-            self.index_mut().insert(Arc::new(resource), *etag);
-        }
-        self.wake_now(source);
-        Ok(())
+        Some((resource, found.etag))
     }
 
     /// Says in the activity log how a swap went.

@@ -69,11 +69,12 @@ impl Azure {
             batch = batch.put(Kind::Resource, document.id.key(), document.as_ref(), before);
         }
         let mut marked = documents.iter().flat_map(|document| touched(&self.index(), document)).collect::<Vec<_>>();
+        let mut wished = None;
         if let (Some(old), Some(new)) = (&old, documents.last())
             && is_site(&own)
             && is_stopped(&old.resource) != is_stopped(new)
         {
-            self.wish(&own, !is_stopped(new));
+            wished = Some(self.wish(&own, !is_stopped(new)));
         }
         marked.sort();
         marked.dedup();
@@ -84,7 +85,11 @@ impl Azure {
         let action = format!("{}/write", own.type_name());
         batch = batch.audit(self.audit(caller, &action, &own, status, &format!("{} was written", own.full_name())));
         // The mark of each site is a document, too: the etags wanted are the first ones.
-        let etags = self.commit(batch).await?;
+        let etags = self.commit(batch).await.inspect_err(|_| {
+            if let Some(before) = wished {
+                self.wish_again(&own, before);
+            }
+        })?;
         {
             let mut index = self.index_mut();
             for (document, etag) in documents.iter().zip(&etags) {

@@ -72,13 +72,19 @@ fn kept<'a>(limit: u32, desired: &Desired, seen: &'a Seen<'_>) -> Vec<&'a Instan
     };
     let unwell = serving.iter().filter(|one| matches!(one.status.phase, InstancePhase::Unready) && runs(one));
     let unwell: Vec<_> = unwell.map(|one| &one.status.id).collect();
-    let all = ready + unwell.len();
-    let out = if ready == 0 { 0 } else { all * limit as usize / 100 };
     // The oldest ids stay: which one it is must not change from look to look.
     let mut unwell = unwell;
     unwell.sort();
-    unwell.truncate(unwell.len().saturating_sub(out));
+    unwell.truncate(staying(ready, unwell.len(), limit));
     unwell
+}
+
+/// Returns how many of the unwell keep their traffic.
+fn staying(ready: usize, unwell: usize, limit: u32) -> usize {
+    if ready == 0 {
+        return unwell;
+    }
+    unwell.saturating_sub((ready + unwell) * limit as usize / 100)
 }
 
 /// Nothing is ready: says why nothing will be, or none where something may still come.
@@ -102,4 +108,27 @@ pub(crate) fn orphans<'a>(
     known: impl Fn(&AppName) -> bool + 'a,
 ) -> impl Iterator<Item = &'a ObservedInstance> {
     observed.instances.values().filter(move |one| observed.complete && !known(&one.app))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_the_limit_go_without_traffic_and_never_all() {
+        // Ready, unwell and the limit in percent; how many of the unwell stay.
+        for (ready, unwell, limit, stay) in [
+            (0, 1, 50, 1),
+            (1, 1, 50, 0),
+            (1, 3, 50, 1),
+            (2, 2, 50, 0),
+            (0, 4, 99, 4),
+            (9, 1, 1, 1),
+            (99, 1, 1, 0),
+            (1, 9, 99, 0),
+            (3, 0, 50, 0),
+        ] {
+            assert_eq!(staying(ready, unwell, limit), stay, "{ready} ready, {unwell} unwell, {limit} %");
+        }
+    }
 }

@@ -79,10 +79,7 @@ impl Az {
     /// # Panics
     /// It fails.
     pub fn agree(&self, line: &str) {
-        // `az` asks only on a terminal; `script`, of Debian's essential packages, gives it one.
-        let mut command = Command::new("script");
-        command.args(["-qec", &format!("{} {line}", part(Part::Az).display()), "/dev/null"]);
-        self.surround(&mut command);
+        let mut command = self.on_terminal(line);
         let output =
             command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().and_then(|mut child| {
                 if let Some(mut stdin) = child.stdin.take() {
@@ -92,6 +89,14 @@ impl Az {
             });
         let output = output.expect("`script` runs");
         assert!(output.status.success(), "az {line} failed: {}", String::from_utf8_lossy(&output.stdout));
+    }
+
+    /// Makes the command `az LINE` with a terminal of its own, which `script` of Debian's essential packages gives it.
+    pub fn on_terminal(&self, line: &str) -> Command {
+        let mut command = Command::new("script");
+        command.args(["-qec", &format!("{} {line}", part(Part::Az).display()), "/dev/null"]);
+        self.surround(&mut command);
+        command
     }
 
     fn surround(&self, command: &mut Command) {

@@ -20,7 +20,8 @@ pub(super) fn mounts(
     let entries = program.properties.get("volumeMounts").and_then(Value::as_array);
     for entry in entries.into_iter().flatten() {
         let Some(path) = entry["containerMountPath"].as_str() else { continue };
-        if let Some(content) = entry["data"].as_str() {
+        // Tools send an empty text for what was not given.
+        if let Some(content) = entry["data"].as_str().filter(|content| !content.is_empty()) {
             files.push(InlineFile { path: path.to_owned(), content: content.to_owned(), mode: None });
             continue;
         }

@@ -51,7 +51,8 @@ fn written(inner: &Inner, record: &Record) -> HashSet<ResourceId> {
     let mut written: HashSet<ResourceId> = record.output_resources.iter().cloned().collect();
     let mut parents = vec![record.id.clone()];
     while let Some(parent) = parents.pop() {
-        for child in inner.nested_in(&parent) {
+        // Those of an earlier run under the same name wrote nothing for this one.
+        for child in inner.nested_in(&parent).into_iter().filter(|child| child.correlation == record.correlation) {
             written.extend(child.output_resources);
             parents.push(child.id);
         }

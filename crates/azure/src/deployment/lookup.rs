@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pillion_arm::{ArmError, ResourceId, ResourceKind};
 use pillion_arm_template::{Absent, Extent, References, Seen};
-use pillion_identity::Caller;
+use pillion_identity::{Access, Caller};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -45,6 +45,8 @@ impl Lookup {
     }
 
     fn deployment(&self, id: &ResourceId) -> Result<Value, Absent> {
+        let scope = id.parent().ok_or(Absent::NotFound)?;
+        self.inner.allowed(&self.caller, Access::Read, &scope, "read").map_err(|error| Absent::Refused(error.message))?;
         match self.inner.find(id) {
             Some(live) => Ok(shapes::deployment(&live.record())),
             None if self.missing == Missing::MayCome => Err(Absent::NotDeployed),

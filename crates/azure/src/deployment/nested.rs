@@ -91,6 +91,7 @@ pub(crate) async fn unfold(
         return Err(ArmError::new(400, "InvalidTemplateDeployment", message));
     }
     let scope = scope(inner, around, &nested.target, &name)?;
+    inner.allowed(caller, pillion_identity::Access::Write, &scope, "write")?;
     let group = prepare::surroundings_of_group(inner, caller, &scope).await?;
     let parameters = match nested.parameters_link {
         None => nested.parameters,

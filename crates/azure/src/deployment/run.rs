@@ -129,6 +129,10 @@ impl Run {
             match under_way.next().await {
                 None => return failures,
                 Some((at, Ok(()))) => graph.done(at),
+                // A nested one that ends by our own cancellation is no failure of ours.
+                Some((at, Err(error))) if self.live.cancel.is_cancelled() && error.code == "DeploymentCanceled" => {
+                    graph.failed(at)
+                }
                 Some((at, Err(error))) => {
                     graph.failed(at);
                     failures.push(error);

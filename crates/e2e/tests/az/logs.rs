@@ -1,8 +1,8 @@
 //! Logs, status, diagnosis, credentials, and the ways into a container.
 
-use std::time::Duration;
+use std::{io::Write, process::Stdio, time::Duration};
 
-use pillion_e2e::{Running, until};
+use pillion_e2e::{Images, Packed, Running, built, until};
 use rustix::process::Signal;
 
 use crate::stage::Stage;
@@ -93,7 +93,7 @@ fn troubleshooting_names_the_cause_of_a_failed_start() {
 }
 
 #[test]
-fn a_command_is_executed_and_a_terminal_opens_in_the_main_container() {
+fn a_command_is_executed_in_the_main_container() {
     let stage = Stage::shop();
     let executed =
         stage.az.run("webapp exec -g rg1 -n shop --mode execute --command".split(' ').chain(["puppet write /tmp/mark made"]));
@@ -148,4 +148,92 @@ fn deploying_code_is_refused_with_what_to_do_instead() {
     let ran = stage.az.run(["webapp", "deploy", "-g", "rg1", "-n", "shop", "--type", "zip", "--src-path", path]);
     assert_ne!(ran.code, 0, "{}", ran.said());
     assert!(ran.said().contains("not") && ran.said().to_lowercase().contains("image"), "{}", ran.said());
+}
+
+#[test]
+fn a_terminal_opens_in_the_main_container() {
+    let stage = Stage::new();
+    stage.create_shop();
+    // An image with a shell beside the test program.
+    let shell = ["--program", "/usr/bin/busybox:/bin/sh"];
+    let image = Images::new(&stage.registry).push("shell:1", &Packed::program(&built("puppet")).with(&shell));
+    stage.az.ok([
+        "webapp",
+        "sitecontainers",
+        "create",
+        "-g",
+        "rg1",
+        "-n",
+        "shop",
+        "--container-name",
+        "main",
+        "--is-main",
+        "true",
+    ]
+    .into_iter()
+    .chain(["--image", image.as_str(), "--target-port", "8080", "--startup-cmd", "serve 8080"]));
+    stage.until_answers("shop", "/", |answer| answer.status == 200);
+    let log = stage.az.directory().join("terminal");
+    let file = std::fs::File::create(&log).expect("a file");
+    // `az` wants a terminal of its own; `script` gives it one.
+    let mut command = stage.az.on_terminal("webapp exec -g rg1 -n shop --shell /bin/sh");
+    let mut child = command.stdin(Stdio::piped()).stdout(file).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut keys = child.stdin.take().expect("its input is piped");
+    // What is typed before the terminal is in raw mode is thrown away, so it is typed again.
+    let seen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        until("the shell answers", Duration::from_secs(60), || {
+            let _ = keys.write_all(b"echo in-$((40+2))\n");
+            std::thread::sleep(Duration::from_millis(200));
+            std::fs::read_to_string(&log).is_ok_and(|text| text.contains("in-42")).then_some(())
+        });
+    }));
+    let _ = keys.write_all(b"exit\n");
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(seen.is_ok(), "it showed: {}", std::fs::read_to_string(&log).unwrap_or_default());
+}
+
+#[test]
+fn the_scm_pages_tell_of_files_logs_settings_and_keep_to_the_apps_own_home() {
+    let stage = Stage::shop();
+    stage
+        .az
+        .ok("webapp config appsettings set -g rg1 -n shop --settings WEBSITES_ENABLE_APP_SERVICE_STORAGE=true A=1".split(' '));
+    stage.until_answers("shop", "/env", |answer| answer.body.contains("\nA=1"));
+    let credentials = stage.az.json("webapp deployment list-publishing-credentials -g rg1 -n shop");
+    let text = |name: &str| credentials[name].as_str().unwrap_or_else(|| panic!("no {name} in {credentials}")).to_owned();
+    let hosts = stage.az.json("webapp show -g rg1 -n shop --query enabledHostNames");
+    let program = format!(
+        r#"
+import requests
+scm = "https://" + {scm:?}
+s = requests.Session()
+assert s.get(scm + "/api/settings").status_code == 401
+s.auth = ({user:?}, {password:?})
+assert s.get(scm + "/api/settings").json()["A"] == "1"
+made = s.put(scm + "/api/vfs/site/note.txt", data=b"by scm")
+assert made.status_code in (201, 204), made.text
+read = s.get(scm + "/api/vfs/site/note.txt")
+assert read.content == b"by scm" and read.headers["ETag"], read.text
+again = s.put(scm + "/api/vfs/site/note.txt", data=b"other", headers={{"If-Match": '"stale"'}})
+assert again.status_code == 412, again.status_code
+assert "note.txt" in [one["name"] for one in s.get(scm + "/api/vfs/site/").json()]
+for bad in ["../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%2e%2e/%2e%2e/etc/passwd", "site/../../../etc/passwd"]:
+    got = s.get(scm + "/api/vfs/" + bad)
+    assert got.status_code >= 400 and b"root:" not in got.content, (bad, got.status_code)
+logs = s.get(scm + "/api/logs/docker").json()
+assert logs and logs[0]["href"], logs
+assert s.get(scm + "/api/logs/docker/zip").content[:2] == b"PK"
+told = s.get(scm + "/api/troubleshoot/config")
+assert told.status_code == 200 and told.json()["Settings"], told.text
+assert s.delete(scm + "/api/vfs/site/note.txt", headers={{"If-Match": "*"}}).status_code in (200, 204)
+assert s.get(scm + "/api/vfs/site/note.txt").status_code == 404
+print("done")
+"#,
+        scm = hosts[1].as_str().expect("the SCM site's address"),
+        user = text("publishingUserName"),
+        password = text("publishingPassword"),
+    );
+    let ran = Running::start(&mut stage.az.python(&program)).finish();
+    assert_eq!((ran.code, ran.stdout.trim()), (0, "done"), "{}", ran.said());
 }

@@ -99,3 +99,18 @@ fn traffic_is_shared_by_percentage_and_a_client_stays_where_it_was_sent() {
     stage.az.ok("webapp traffic-routing clear -g rg1 -n shop".split(' '));
     stage.until_answers_at(&production, "/env", |answer| answer.body.contains("VERSION=one"));
 }
+
+#[test]
+fn a_previewed_swap_is_completed() {
+    let stage = with_slot();
+    let (production, staging) = (stage.url("shop"), slot_url(&stage));
+    stage.az.ok("webapp deployment slot swap -g rg1 -n shop --slot staging --action preview".split(' '));
+    stage.until_answers_at(&staging, "/env", |answer| answer.body.contains("PLACE=production"));
+    stage.az.ok("webapp deployment slot swap -g rg1 -n shop --slot staging --action swap".split(' '));
+    stage.until_answers_at(&production, "/env", |answer| {
+        answer.body.contains("VERSION=two") && answer.body.contains("PLACE=production")
+    });
+    stage.until_answers_at(&staging, "/env", |answer| {
+        answer.body.contains("VERSION=one") && answer.body.contains("PLACE=staging")
+    });
+}

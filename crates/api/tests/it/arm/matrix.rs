@@ -40,7 +40,21 @@ fn routes(world: &World) -> Vec<(&'static str, String, Value, Reader)> {
             Reader::Refused,
         ),
         ("GET", format!("{group}/providers/Microsoft.Resources/deployments"), none.clone(), Reader::Sees),
+        ("PATCH", plan.clone(), empty.clone(), Reader::Refused),
     ];
+    let template = json!({ "properties": { "mode": "Incremental", "template": { "resources": [] } } });
+    for (method, tail, body) in [
+        ("POST", "/validate", template.clone()),
+        ("POST", "/whatIf", template),
+        ("POST", "/cancel", none.clone()),
+        ("POST", "/exportTemplate", none.clone()),
+        ("DELETE", "", none.clone()),
+    ] {
+        all.push((method, format!("{group}/providers/Microsoft.Resources/deployments/d{tail}"), body, Reader::Refused));
+    }
+    for verb in ["slotsswap", "applySlotConfig", "resetSlotConfig"] {
+        all.push(("POST", format!("{slot}/{verb}"), json!({ "targetSlot": "production" }), Reader::Refused));
+    }
     for at in [&site, &slot] {
         for (method, tail, body, reader) in [
             ("GET", "", none.clone(), Reader::Sees),
@@ -58,6 +72,11 @@ fn routes(world: &World) -> Vec<(&'static str, String, Value, Reader)> {
             ("PUT", "/config/appsettings", empty.clone(), Reader::Refused),
             ("PUT", "/config/connectionstrings", empty.clone(), Reader::Refused),
             ("PATCH", "/config/web", empty.clone(), Reader::Refused),
+            ("PUT", "/config/web", empty.clone(), Reader::Refused),
+            ("PUT", "/config/slotConfigNames", empty.clone(), Reader::Refused),
+            ("PUT", "/config/azurestorageaccounts", empty.clone(), Reader::Refused),
+            ("PUT", "/config/metadata", empty.clone(), Reader::Refused),
+            ("POST", "/config/metadata/list", none.clone(), Reader::Refused),
             ("GET", "/config/web", none.clone(), Reader::Sees),
             ("GET", "/config/slotConfigNames", none.clone(), Reader::Sees),
             ("GET", "/config/logs", none.clone(), Reader::Sees),
