@@ -50,7 +50,9 @@ async fn answer(State(arm): State<Arc<Arm>>, request: Request<Body>) -> Response
             let (arm, correlation) = (arm.clone(), head.correlation.clone());
             // A client that hangs up ends this future, and must not end a write between the store and what is known of it.
             let done = tokio::spawn(correlated(correlation, async move { dispatch::dispatch(&arm, &call).await })).await;
-            done.unwrap_or_else(|_| Err(ArmError::new(500, "InternalServerError", "The request ended unexpectedly.")))
+            done.unwrap_or_else(|_| {
+                Err(pillion_arm::ArmError::new(500, "InternalServerError", "The request ended unexpectedly."))
+            })
         }
         Err(refused) => Err(refused),
     };
