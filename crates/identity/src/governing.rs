@@ -8,6 +8,7 @@ use crate::{
     Caller, Created, Identity, IdentityError, NewPrincipal, Principal, PrincipalError, Scope, chance,
     principal::{self, Record},
     proof::Proof,
+    unbroken::unbroken,
 };
 
 impl Identity {
@@ -17,26 +18,8 @@ impl Identity {
     /// The name or password is none, or the name is taken.
     pub async fn create(&self, by: &Caller, new: NewPrincipal) -> Result<Created, PrincipalError> {
         principal::check(&new)?;
-        let id = chance::new_id();
-        let (proof, secret) = match new.password {
-            Some(password) => (self.password_proof(password).await, None),
-            None => {
-                let secret = chance::secret();
-                (Proof::of_secret(&self.inner.key, &id, &secret), Some(secret))
-            }
-        };
-        let _one = self.inner.changing.lock().await;
-        if self.active(&new.name).is_some() {
-            return Err(PrincipalError::Taken(new.name));
-        }
-        let now_ms = self.now_ms();
-        let principal =
-            Principal { id, name: new.name, kind: new.kind, grants: new.grants, created_ms: now_ms, revoked_ms: None };
-        let roles: Vec<String> = principal.grants.iter().map(|grant| format!("{} at {}", grant.role, grant.scope)).collect();
-        let detail = format!("{} was made, {}.", principal.name, roles.join(", "));
-        self.store_record(by, Record { principal: principal.clone(), proof: Some(proof) }, "principals/create", detail, &[])
-            .await?;
-        Ok(Created { principal, secret })
+        let (identity, by) = (self.clone(), by.clone());
+        unbroken(async move { identity.create_checked(&by, new).await }).await
     }
 
     /// Lists all principals, revoked ones too, by name.
@@ -53,19 +36,8 @@ impl Identity {
     /// # Errors
     /// There is none such, or it was revoked before.
     pub async fn revoke(&self, by: &Caller, who: &str) -> Result<Principal, PrincipalError> {
-        let _one = self.inner.changing.lock().await;
-        let Some(found) = self.active(who) else {
-            let past = self.principals().into_iter().any(|p| p.id.eq_ignore_ascii_case(who) || p.name.eq_ignore_ascii_case(who));
-            return Err(if past { PrincipalError::Revoked(who.to_owned()) } else { PrincipalError::Unknown(who.to_owned()) });
-        };
-        let principal = Principal { revoked_ms: Some(self.now_ms()), ..found.principal.clone() };
-        let of_principal = |session: &crate::session::Session| session.principal == principal.id;
-        let ended: Vec<String> =
-            self.sessions().iter().filter(|(_, session)| of_principal(session)).map(|(key, _)| key.clone()).collect();
-        let detail = format!("{} was revoked.", principal.name);
-        self.store_record(by, Record { principal: principal.clone(), proof: None }, "principals/revoke", detail, &ended).await?;
-        self.sessions_mut().retain(|key, _| !ended.contains(key));
-        Ok(principal)
+        let (identity, by, who) = (self.clone(), by.clone(), who.to_owned());
+        unbroken(async move { identity.revoke_unbroken(&by, &who).await }).await
     }
 
     /// Lets a login that waits with this code be one of `who`.
@@ -108,8 +80,12 @@ impl Identity {
     /// # Errors
     /// The store cannot be written.
     pub async fn rotate_token_key(&self) -> Result<(), IdentityError> {
-        let _one = self.inner.changing.lock().await;
-        self.inner.ring.rotate(&self.inner.store, self.now_ms()).await
+        let inner = self.inner.clone();
+        unbroken(async move {
+            let _one = inner.changing.lock().await;
+            inner.ring.rotate(&inner.store, (inner.clock)()).await
+        })
+        .await
     }
 
     /// Writes down what somebody did to the resource `target` where no change of the store goes with it.
@@ -146,12 +122,54 @@ impl Identity {
         read.map_err(IdentityError::store("read the audit log"))
     }
 
+    async fn create_checked(&self, by: &Caller, new: NewPrincipal) -> Result<Created, PrincipalError> {
+        let id = chance::new_id();
+        let (proof, secret) = match new.password {
+            Some(password) => (self.password_proof(password).await, None),
+            None => {
+                let secret = chance::secret();
+                (Proof::of_secret(&self.inner.key, &id, &secret), Some(secret))
+            }
+        };
+        let _one = self.inner.changing.lock().await;
+        if self.active(&new.name).is_some() {
+            return Err(PrincipalError::Taken(new.name));
+        }
+        let now_ms = self.now_ms();
+        let principal =
+            Principal { id, name: new.name, kind: new.kind, grants: new.grants, created_ms: now_ms, revoked_ms: None };
+        let roles: Vec<String> = principal.grants.iter().map(|grant| format!("{} at {}", grant.role, grant.scope)).collect();
+        let detail = format!("{} was made, {}.", principal.name, roles.join(", "));
+        self.store_record(by, Record { principal: principal.clone(), proof: Some(proof) }, "principals/create", detail, &[])
+            .await?;
+        Ok(Created { principal, secret })
+    }
+
+    async fn revoke_unbroken(&self, by: &Caller, who: &str) -> Result<Principal, PrincipalError> {
+        let _one = self.inner.changing.lock().await;
+        let Some(found) = self.active(who) else {
+            let past = self.principals().into_iter().any(|p| p.id.eq_ignore_ascii_case(who) || p.name.eq_ignore_ascii_case(who));
+            return Err(if past { PrincipalError::Revoked(who.to_owned()) } else { PrincipalError::Unknown(who.to_owned()) });
+        };
+        let principal = Principal { revoked_ms: Some(self.now_ms()), ..found.principal.clone() };
+        let of_principal = |session: &crate::session::Session| session.principal == principal.id;
+        let ended: Vec<String> =
+            self.sessions().iter().filter(|(_, session)| of_principal(session)).map(|(key, _)| key.clone()).collect();
+        let detail = format!("{} was revoked.", principal.name);
+        self.store_record(by, Record { principal: principal.clone(), proof: None }, "principals/revoke", detail, &ended).await?;
+        self.sessions_mut().retain(|key, _| !ended.contains(key));
+        Ok(principal)
+    }
+
     async fn password_proof(&self, password: String) -> Proof {
-        let turn = self.inner.hashes.acquire().await;
-        let made = tokio::task::spawn_blocking(move || Proof::of_password(&password)).await;
-        drop(turn);
+        let turn = self.inner.hashes.clone().acquire_owned().await;
+        let made = tokio::task::spawn_blocking(move || {
+            let proof = Proof::of_password(&password);
+            drop(turn);
+            proof
+        });
         // Only a runtime on its way out cancels it; then nobody is told of this principal either.
-        made.unwrap_or_else(|_| Proof::decoy())
+        made.await.unwrap_or_else(|_| Proof::decoy())
     }
 
     async fn store_record(

@@ -16,6 +16,7 @@ mod session;
 mod signing;
 mod throttle;
 mod token;
+mod unbroken;
 
 pub use access::{Access, Audience, Grant, Role, RoleError, Scope, ScopeError};
 pub use caller::Caller;

@@ -9,9 +9,10 @@ use crate::{
     Audience, DeviceCode, Identity, IdentityError, LoginError, Principal, PrincipalKind, chance,
     device::Answer,
     principal::Record,
-    proof::Proof,
+    proof::{Proof, ServerKey},
     session::{self, Session},
     token::{AccessClaims, TokenType},
+    unbroken::unbroken,
 };
 
 /// How long an access token is good.
@@ -156,11 +157,15 @@ impl Identity {
         let pushed = session::surplus(&self.sessions(), &principal.id);
         let batch = Batch::new().put(Kind::Session, &key, &session, Expect::Absent);
         let batch = pushed.iter().fold(batch, |batch, key| batch.delete(Kind::Session, key, Expect::Anything));
-        self.inner.store.commit(batch).await.map_err(IdentityError::store("write a login"))?;
-        let mut sessions = self.sessions_mut();
-        sessions.retain(|key, _| !pushed.contains(key));
-        sessions.insert(key, session);
-        Ok(token)
+        let identity = self.clone();
+        unbroken(async move {
+            identity.inner.store.commit(batch).await.map_err(IdentityError::store("write a login"))?;
+            let mut sessions = identity.sessions_mut();
+            sessions.retain(|key, _| !pushed.contains(key));
+            sessions.insert(key, session);
+            Ok(token)
+        })
+        .await
     }
 
     async fn log_in(
@@ -171,22 +176,19 @@ impl Identity {
         kind: PrincipalKind,
         wrong: LoginError,
     ) -> Result<Principal, LoginError> {
-        let now_ms = self.now_ms();
-        if let Some(wait_ms) = self.inner.throttle.wait_ms(who, address, now_ms) {
-            return Err(LoginError::Throttled { seconds: wait_ms.div_ceil(1000) });
-        }
-        let record = self.active(who).filter(|record| record.principal.kind == kind);
-        if self.holds(record.clone(), given, kind).await
-            && let Some(record) = record
-        {
-            self.inner.throttle.succeeded(who, address);
+        // Who has to wait anyway need not queue for it.
+        self.brake(who, address)?;
+        let found = match kind {
+            PrincipalKind::Service => self.try_secret(who, given, address),
+            PrincipalKind::User => self.try_password(who, given, address).await?,
+        };
+        if let Some(record) = found {
             self.write_login(&record.principal, address, "secret").await?;
             return Ok(record.principal.clone());
         }
-        self.inner.throttle.failed(who, address, now_ms);
         let shown: String = who.chars().filter(|letter| !letter.is_control()).take(64).collect();
         let entry = AuditEntry {
-            at_ms: now_ms,
+            at_ms: self.now_ms(),
             principal: String::new(),
             caller: shown,
             action: "login".to_owned(),
@@ -199,23 +201,55 @@ impl Identity {
         Err(wrong)
     }
 
-    async fn holds(&self, record: Option<Arc<Record>>, given: &str, kind: PrincipalKind) -> bool {
-        let proof = record.as_ref().and_then(|record| record.proof.clone());
-        let id = record.map(|record| record.principal.id.clone()).unwrap_or_default();
-        // A name that is unknown costs as much time as a password that is wrong: time tells no names.
-        let decoy = || match kind {
-            PrincipalKind::Service => Proof::of_secret(&self.inner.key, "", ""),
-            PrincipalKind::User => Proof::decoy(),
-        };
-        let known = proof.is_some();
-        let proof = proof.unwrap_or_else(decoy);
-        if !proof.is_slow() {
-            return proof.holds(&self.inner.key, &id, given) && known;
+    fn brake(&self, who: &str, address: &str) -> Result<(), LoginError> {
+        match self.inner.throttle.wait_ms(who, address, self.now_ms()) {
+            Some(wait_ms) => Err(LoginError::Throttled { seconds: wait_ms.div_ceil(1000) }),
+            None => Ok(()),
         }
-        let Ok(_turn) = self.inner.hashes.acquire().await else { return false };
-        let (inner, given) = (self.inner.clone(), given.to_owned());
-        let holds = tokio::task::spawn_blocking(move || proof.holds(&inner.key, &id, &given)).await;
-        holds.unwrap_or(false) && known
+    }
+
+    /// Tries a service principal's secret, which is quick, and counts how it went.
+    fn try_secret(&self, who: &str, given: &str, address: &str) -> Option<Arc<Record>> {
+        let record = self.active_as(who, PrincipalKind::Service);
+        let id = record.as_ref().map(|record| record.principal.id.clone()).unwrap_or_default();
+        let proof = record.as_ref().and_then(|record| record.proof.clone());
+        let known = proof.is_some();
+        // A name that is unknown costs as much time as a secret that is wrong: time tells no names.
+        let proof = proof.unwrap_or_else(|| Proof::of_secret(&self.inner.key, "", ""));
+        let holds = proof.holds(&self.inner.key, &id, given) && known;
+        self.count(holds, who, address);
+        record.filter(|_| holds)
+    }
+
+    /// Tries a user's password, which is slow on purpose, and counts how it went.
+    async fn try_password(&self, who: &str, given: &str, address: &str) -> Result<Option<Arc<Record>>, LoginError> {
+        // Only a closed semaphore refuses, and this one is never closed.
+        let Ok(turn) = self.inner.hashes.clone().acquire_owned().await else { return Ok(None) };
+        // Those before in the queue were counted meanwhile: guessing at once is no quicker than one after the other.
+        self.brake(who, address)?;
+        let identity = self.clone();
+        let (who, given, address) = (who.to_owned(), given.to_owned(), address.to_owned());
+        let tried = tokio::task::spawn_blocking(move || {
+            let record = identity.active_as(&who, PrincipalKind::User);
+            let holds = holds_slowly(&identity.inner.key, record.as_deref(), &given);
+            identity.count(holds, &who, &address);
+            // Not before the attempt is counted, and not when the client hangs up: the job goes on without it.
+            drop(turn);
+            record.filter(|_| holds)
+        });
+        Ok(tried.await.unwrap_or(None))
+    }
+
+    fn count(&self, holds: bool, who: &str, address: &str) {
+        if holds {
+            self.inner.throttle.succeeded(who, address);
+        } else {
+            self.inner.throttle.failed(who, address, self.now_ms());
+        }
+    }
+
+    fn active_as(&self, who: &str, kind: PrincipalKind) -> Option<Arc<Record>> {
+        self.active(who).filter(|record| record.principal.kind == kind)
     }
 
     async fn write_login(&self, principal: &Principal, address: &str, by: &str) -> Result<(), IdentityError> {
@@ -251,4 +285,18 @@ impl Identity {
     pub(crate) fn sessions_mut(&self) -> std::sync::RwLockWriteGuard<'_, std::collections::HashMap<String, Session>> {
         self.inner.sessions.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// Tells whether this is the user's secret, always at the cost of one slow hash: time tells neither which names there are
+/// nor whose secret the server made.
+fn holds_slowly(key: &ServerKey, record: Option<&Record>, given: &str) -> bool {
+    let known = record.and_then(|record| Some((&record.principal.id, record.proof.as_ref()?)));
+    let Some((id, proof)) = known else {
+        Proof::decoy().holds(key, "", given);
+        return false;
+    };
+    if !proof.is_slow() {
+        Proof::decoy().holds(key, id, given);
+    }
+    proof.holds(key, id, given)
 }

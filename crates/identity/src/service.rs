@@ -46,7 +46,7 @@ pub(crate) struct Inner {
     pub(crate) sessions: RwLock<HashMap<String, Session>>,
     pub(crate) throttle: Throttle,
     pub(crate) waiting: Waiting,
-    pub(crate) hashes: Semaphore,
+    pub(crate) hashes: Arc<Semaphore>,
     /// Held from looking at what is there until the change of it is stored.
     pub(crate) changing: Mutex<()>,
 }
@@ -92,7 +92,7 @@ impl Identity {
                 sessions: RwLock::new(sessions.into_iter().map(|session| (session.key, session.body)).collect()),
                 throttle: Throttle::default(),
                 waiting: Waiting::default(),
-                hashes: Semaphore::new(HASHES),
+                hashes: Arc::new(Semaphore::new(HASHES)),
                 changing: Mutex::new(()),
                 store,
             }),
@@ -158,11 +158,12 @@ impl Identity {
         PublishingCredential { user: format!("${name}"), password: format!("p{password}") }
     }
 
-    /// Checks a publishing credential given for a site, slowing down who guesses. `address` is where it came from.
+    /// Checks a publishing credential given for a site, slowing down who guesses. `address` is where it came from. Returns
+    /// the user's own name: what the client wrote may have anything before a `\`.
     ///
     /// # Errors
     /// `Credentials` or `Throttled`.
-    pub fn check_publishing(&self, name: &str, epoch: &str, given: (&str, &str), address: &str) -> Result<(), AuthError> {
+    pub fn check_publishing(&self, name: &str, epoch: &str, given: (&str, &str), address: &str) -> Result<String, AuthError> {
         let right = self.publishing(name, epoch);
         let now_ms = self.now_ms();
         if let Some(wait_ms) = self.inner.throttle.wait_ms(&right.user, address, now_ms) {
@@ -173,7 +174,7 @@ impl Identity {
         let user = user.rsplit('\\').next().unwrap_or(user);
         if user.eq_ignore_ascii_case(&right.user) && same(password.as_bytes(), right.password.as_bytes()) {
             self.inner.throttle.succeeded(&right.user, address);
-            return Ok(());
+            return Ok(right.user);
         }
         self.inner.throttle.failed(&right.user, address, now_ms);
         Err(AuthError::Credentials)

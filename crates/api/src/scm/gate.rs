@@ -47,11 +47,11 @@ pub(super) async fn admit(
         }
         return Ok(caller);
     }
-    let (user, password) = basic(headers).ok_or_else(|| unproven(AuthError::Missing))?;
+    let (given, password) = basic(headers).ok_or_else(|| unproven(AuthError::Missing))?;
     let epoch = site.map(|site| scm.azure.publishing_epoch(site)).unwrap_or_default();
-    let right = scm.identity.check_publishing(name, &epoch, (&user, &password), address);
+    let right = scm.identity.check_publishing(name, &epoch, (&given, &password), address);
     let Some(site) = site else { return Err(unproven(right.err().unwrap_or(AuthError::Credentials))) };
-    right.map_err(unproven)?;
+    let user = right.map_err(unproven)?;
     if !password_allowed(scm, site).await? {
         let message = "logging in with the publishing password is switched off for this site; use an access token";
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "BasicAuthenticationOff", message));

@@ -1,6 +1,14 @@
 //! Logging in: secrets, passwords, codes, refresh tokens, publishing credentials, and the brake on guessing.
 
-use pillion_identity::{AuthError, Caller, Grant, LoginError, NewPrincipal, PrincipalError, PrincipalKind, Role, Scope};
+use std::{
+    future::Future,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use pillion_identity::{
+    Audience, AuthError, Caller, Grant, LoginError, NewPrincipal, PrincipalError, PrincipalKind, Role, Scope,
+};
 
 use crate::world::{HOUR_MS, World};
 
@@ -44,6 +52,59 @@ async fn who_fails_too_often_waits_even_with_the_right_secret() {
     assert!(world.identity.log_in_service("deploy", &secret, "b").await.is_ok(), "elsewhere nobody failed");
     world.wait(1000);
     assert!(world.identity.log_in_service("deploy", &secret, "a").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_passwords_all_at_once_is_braked_as_one_after_the_other_is() {
+    let world = World::new().await;
+    world.user("alice", "correct horse battery").await;
+    let guesses = (0..40).map(|n| {
+        let identity = world.identity.clone();
+        tokio::spawn(async move { identity.log_in_user("alice", &format!("guess {n}"), "a").await })
+    });
+    let guesses: Vec<_> = guesses.collect();
+    let mut judged = 0;
+    for guess in guesses {
+        match guess.await.unwrap() {
+            Err(LoginError::User) => judged += 1,
+            Err(LoginError::Throttled { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((6..=8).contains(&judged), "{judged} guesses were compared with the password");
+}
+
+#[tokio::test]
+async fn a_guess_whose_sender_hangs_up_is_counted() {
+    let world = World::new().await;
+    world.user("alice", "correct horse battery").await;
+    for _ in 0..8 {
+        let mut guess = Box::pin(world.identity.log_in_user("alice", "guess", "a"));
+        std::future::poll_fn(|cx| Poll::Ready(guess.as_mut().poll(cx).is_pending())).await;
+        drop(guess);
+        // Takes its turn among the hashes, so that those of the guesses end meanwhile.
+        assert!(world.identity.log_in_user("alice", "correct horse battery", "b").await.is_ok());
+    }
+    let refused = world.identity.log_in_user("alice", "correct horse battery", "a").await;
+    assert!(matches!(refused, Err(LoginError::Throttled { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn who_is_revoked_by_somebody_that_hangs_up_is_out_in_memory_too() {
+    let world = World::new().await;
+    let made = world.user("alice", "a long password").await;
+    let token = world.identity.issue(&made.principal, Audience::Arm).unwrap().token;
+    let machine = Caller::machine();
+    let mut revoking = Box::pin(world.identity.revoke(&machine, "alice"));
+    // One look begins it; then its asker is gone.
+    assert!(std::future::poll_fn(|cx| Poll::Ready(revoking.as_mut().poll(cx).is_pending())).await);
+    drop(revoking);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while world.identity.authenticate(&token, Audience::Arm).is_ok() {
+        assert!(Instant::now() < deadline, "the principal is still let in");
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(world.identity.revoke(&machine, "alice").await, Err(PrincipalError::Revoked(_))));
 }
 
 #[tokio::test]
@@ -132,8 +193,10 @@ async fn publishing_credentials_belong_to_one_site_and_one_epoch() {
     assert_ne!(shop.password, world.identity.publishing("shop", "2").password);
     assert_ne!(shop.password, world.identity.publishing("shop__staging", "1").password);
     let check = |user: &str, password: &str| world.identity.check_publishing("shop", "1", (user, password), "a");
-    assert_eq!(check("$shop", &shop.password), Ok(()));
-    assert_eq!(check("Shop\\$SHOP", &shop.password), Ok(()));
+    let itself = Ok("$shop".to_owned());
+    for spelling in ["$shop", "Shop\\$SHOP", "alice\n\u{1b}]0;x\\$shop"] {
+        assert_eq!(check(spelling, &shop.password), itself, "what was written before the name is no part of it");
+    }
     for _ in 0..6 {
         assert_eq!(check("$shop", "guess"), Err(AuthError::Credentials));
     }
