@@ -4,12 +4,14 @@ mod bearer;
 mod discovery;
 mod failure;
 mod grant;
+mod patience;
 mod resource;
 
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::StatusCode,
+    middleware::from_fn,
     routing::{get, post},
 };
 use pillion_identity::Identity;
@@ -43,6 +45,7 @@ pub fn router(identity: Identity) -> Router {
             refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this path does not take that method")
         })
         .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(from_fn(patience::whole_form))
         .with_state(identity)
 }
 

@@ -29,6 +29,7 @@ use axum::{
 };
 use pillion_azure::Azure;
 use pillion_identity::{Caller, Identity};
+use tokio::sync::Semaphore;
 
 use self::{answer::Refusal, site::Call};
 
@@ -39,12 +40,14 @@ pub(crate) struct Scm {
     /// `apps/` of the state: below it lie the apps' persistent volumes.
     apps: PathBuf,
     tunnels: ssh::Tunnels,
+    /// Held while whole logs are in memory.
+    reading: Semaphore,
 }
 
 /// Builds the router. It proves its callers itself.
 pub fn router(azure: Azure, identity: Identity, apps: PathBuf) -> Router {
     let tunnels = ssh::Tunnels::new(identity.seed("ssh host key"));
-    let scm = Arc::new(Scm { azure, identity, apps, tunnels });
+    let scm = Arc::new(Scm { azure, identity, apps, tunnels, reading: Semaphore::new(1) });
     Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(scm)
 }
 
@@ -52,13 +55,28 @@ async fn answer(State(scm): State<Arc<Scm>>, request: Request<Body>) -> Response
     let answered = async {
         let (call, request) = Call::read(&scm, request).await?;
         let deed = Deed::of(&call, request.method());
-        let response = route(&scm, call, request).await.unwrap_or_else(IntoResponse::into_response);
-        if let Some(deed) = deed {
-            deed.note(&scm.identity, response.status()).await;
-        }
-        Ok::<_, Refusal>(response)
+        let done = unbroken(async move {
+            let response = route(&scm, call, request).await.unwrap_or_else(IntoResponse::into_response);
+            if let Some(deed) = deed {
+                deed.note(&scm.identity, response.status()).await;
+            }
+            response
+        });
+        Ok::<_, Refusal>(done.await)
     };
     answered.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Runs `work` to its end even where the client hangs up: what was done is also written down.
+async fn unbroken<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a runtime on its way out cancels the task, and that drops this wait too.
+            Err(_) => std::future::pending().await,
+        },
+    }
 }
 
 /// What the audit log tells of a request: of every change, and of every way into a container.
@@ -117,5 +135,24 @@ async fn route(scm: &Arc<Scm>, call: Call, request: Request<Body>) -> Result<Res
             Ok(later::not_yet(&path))
         }
         _ => Err(Refusal::new(StatusCode::NOT_FOUND, "NotFound", "a site has no such page")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_begun_is_ended_though_nobody_waits_for_it() {
+        let (go, gone) = tokio::sync::oneshot::channel::<()>();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let mut work = Box::pin(unbroken(async move {
+            let _ = gone.await;
+            let _ = tell.send("written down");
+        }));
+        std::future::poll_fn(|cx| std::task::Poll::Ready(work.as_mut().poll(cx).is_pending())).await;
+        drop(work);
+        go.send(()).unwrap();
+        assert_eq!(told.await, Ok("written down"));
     }
 }

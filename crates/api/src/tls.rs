@@ -13,6 +13,7 @@ use std::{
 use axum::body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -39,6 +40,10 @@ const HEAD_BYTES: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 /// After an accept that failed for want of files or memory.
 const BREATH: Duration = Duration::from_millis(100);
+/// A peer that answers nothing for so long is gone: neither what was sent to it, nor whether it is still there.
+const GONE: Duration = Duration::from_secs(60);
+/// Between the questions whether it is still there.
+const PROBE: Duration = Duration::from_secs(15);
 
 /// Why a certificate cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -158,6 +163,9 @@ async fn converse(
     mut stop: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
+    if let Err(error) = drop_when_gone(&stream) {
+        tracing::debug!(%peer, %error, "a connection's peer is not watched");
+    }
     let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -194,6 +202,14 @@ async fn converse(
     }
 }
 
+/// Has the kernel end a connection whose peer vanished without a word, for it holds a place among the connections.
+fn drop_when_gone(stream: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, GONE)?;
+    sockopt::set_tcp_keepintvl(stream, PROBE)?;
+    sockopt::set_tcp_user_timeout(stream, u32::try_from(GONE.as_millis()).unwrap_or(u32::MAX))
+}
+
 fn certified(chain: &str, key: &str) -> Result<CertifiedKey, CertificateError> {
     let chain: Vec<CertificateDer<'static>> =
         CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<_, _>>().map_err(CertificateError::Chain)?;
@@ -206,5 +222,21 @@ fn certified(chain: &str, key: &str) -> Result<CertifiedKey, CertificateError> {
     match certified.keys_match() {
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(certified),
         Err(error) => Err(CertificateError::Pair(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_vanishes_is_dropped_after_a_minute() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        drop_when_gone(&stream).unwrap();
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), GONE);
+        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 60_000);
     }
 }

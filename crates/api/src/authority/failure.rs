@@ -19,6 +19,8 @@ pub enum GrantError {
     Resource(String),
     #[error("the body is not a form")]
     Form,
+    #[error("the body did not come whole within {0} s")]
+    Slow(u64),
     #[error(transparent)]
     Login(#[from] LoginError),
 }
@@ -59,6 +61,7 @@ fn words(error: &GrantError) -> (StatusCode, &'static str, u32) {
     match error {
         GrantError::Missing(_) => (bad, "invalid_request", 900_144),
         GrantError::Form => (bad, "invalid_request", 90_014),
+        GrantError::Slow(_) => (StatusCode::REQUEST_TIMEOUT, "invalid_request", 90_014),
         GrantError::GrantType(_) => (bad, "unsupported_grant_type", 70_003),
         GrantError::Resource(_) => (bad, "invalid_resource", 500_011),
         GrantError::Login(error) => match error {
@@ -91,6 +94,7 @@ fn sentence(error: &GrantError) -> String {
         | GrantError::GrantType(_)
         | GrantError::Resource(_)
         | GrantError::Form
+        | GrantError::Slow(_)
         | GrantError::Login(
             LoginError::Throttled { .. }
             | LoginError::Pending

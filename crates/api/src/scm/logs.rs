@@ -1,7 +1,7 @@
 //! What a site's containers print: streams that go on, lists, archives.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{Seek, Write},
     time::Duration,
 };
@@ -20,6 +20,7 @@ use pillion_control::{ControlError, LogSelection};
 use pillion_engine::LogLine;
 use pillion_model::InstanceId;
 use serde_json::json;
+use tokio::sync::SemaphorePermit;
 use tokio_util::io::ReaderStream;
 
 use super::{
@@ -33,6 +34,8 @@ use super::{
 const PAST: usize = 100;
 /// Lines of each container in an archive.
 const MOST: usize = 50_000;
+/// How long a request waits for another that reads whole logs.
+const TURN: Duration = Duration::from_secs(30);
 /// A stream that is silent says so, which finds clients that are gone.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -86,6 +89,7 @@ pub(super) async fn stream(scm: &Scm, call: &Call) -> Result<Response, Refusal> 
 
 /// `GET /api/logs/docker`: where each container's log is.
 pub(super) async fn list(scm: &Scm, call: &Call) -> Result<Response, Refusal> {
+    let _turn = turn(scm).await?;
     let base = call.base();
     let mut all = Vec::new();
     for ((instance, container), lines) in logs(scm, call).await? {
@@ -103,6 +107,7 @@ pub(super) async fn list(scm: &Scm, call: &Call) -> Result<Response, Refusal> {
 
 /// `GET /api/logs/docker/zip` and `/dump`: all logs, what happened, and how the site is, in one archive.
 pub(super) async fn archive(scm: &Scm, call: &Call) -> Result<Response, Refusal> {
+    let _turn = turn(scm).await?;
     let mut files = Vec::new();
     for ((instance, container), lines) in logs(scm, call).await? {
         let text: String = lines.iter().map(|line| format!("{} {}\n", time(line.at_ms), line.text)).collect();
@@ -140,19 +145,51 @@ pub(super) async fn archive(scm: &Scm, call: &Call) -> Result<Response, Refusal>
     Ok(response)
 }
 
-/// Reads the newest lines of every container of every instance, also of those that are gone.
+/// Waits until no other request holds whole logs in memory.
+async fn turn(scm: &Scm) -> Result<SemaphorePermit<'_>, Refusal> {
+    match tokio::time::timeout(TURN, scm.reading.acquire()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        Ok(Err(_)) | Err(_) => {
+            let message = "other requests are reading whole logs at this moment; try again later";
+            Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message))
+        }
+    }
+}
+
+/// Reads the newest lines of every container of every instance, also of those that are gone: up to [`MOST`] of each, so
+/// that one that prints much takes no room from the others.
 async fn logs(scm: &Scm, call: &Call) -> Result<BTreeMap<(InstanceId, String), Vec<LogLine>>, Refusal> {
-    let which = LogSelection { container: None, instance: None, follow: false, since: None, tail: Some(MOST) };
-    let mut lines = match scm.azure.control().logs(&call.app, which).await {
-        Ok(lines) => lines,
-        Err(ControlError::AppNotFound { .. }) => return Ok(BTreeMap::new()),
-        Err(other) => return Err(other.into()),
-    };
+    let mut sources = BTreeSet::new();
+    for one in call.status(scm).await?.iter().flat_map(|status| &status.instances) {
+        sources.extend(one.status.containers.iter().map(|container| (one.status.id.clone(), container.name.to_string())));
+    }
+    // Those that are gone are known by their lines alone; where the control plane has forgotten them, these are all.
     let mut all: BTreeMap<(InstanceId, String), Vec<LogLine>> = BTreeMap::new();
-    while let Some(line) = lines.next().await {
+    let mut newest = read(scm, call, None).await?;
+    while let Some(line) = newest.next().await {
         all.entry((line.instance.clone(), line.container.clone())).or_default().push(line);
     }
+    drop(newest);
+    sources.extend(all.keys().cloned());
+    for source in sources {
+        let lines: Vec<LogLine> = read(scm, call, Some(&source)).await?.collect().await;
+        if !lines.is_empty() {
+            all.insert(source, lines);
+        }
+    }
     Ok(all)
+}
+
+/// Reads the newest lines of one container, or of all together.
+async fn read(scm: &Scm, call: &Call, source: Option<&(InstanceId, String)>) -> Result<BoxStream<'static, LogLine>, Refusal> {
+    let (instance, container) = source.cloned().unzip();
+    let which = LogSelection { container, instance, follow: false, since: None, tail: Some(MOST) };
+    match scm.azure.control().logs(&call.app, which).await {
+        Ok(lines) => Ok(lines),
+        // One that was there a moment ago may be forgotten by now.
+        Err(ControlError::AppNotFound { .. } | ControlError::ContainerNotFound { .. }) => Ok(futures::stream::empty().boxed()),
+        Err(other) => Err(other.into()),
+    }
 }
 
 fn pack(files: &[(String, String)]) -> std::io::Result<(std::fs::File, u64)> {
