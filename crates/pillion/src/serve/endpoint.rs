@@ -141,8 +141,7 @@ impl TlsEndpoint {
             if let Err(error) = self.identity.maintain().await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "keys for tokens were not looked after");
             }
-            let settings = self.settings().clone();
-            if let Err(error) = self.renew(&settings) {
+            if let Err(error) = self.renew_current() {
                 tracing::warn!(error = &*error, "the endpoint's certificate was not looked after");
             }
         }
@@ -153,8 +152,10 @@ impl TlsEndpoint {
     /// # Errors
     /// They cannot be used; then the old ones stay.
     pub fn reload(&self, settings: &Settings) -> Result<(), Failure> {
-        let settings = settings.endpoint.clone().unwrap_or_default();
-        self.renew(&settings).map_err(|error| {
+        let fresh = settings.endpoint.clone().unwrap_or_default();
+        // Held until the new ones are in force: the timer must not bring the old ones back meanwhile.
+        let mut current = self.settings();
+        self.renew(&fresh).map_err(|error| {
             let mut message = format!("the TLS endpoint's certificate cannot be used: {error}");
             let mut source = error.source();
             while let Some(cause) = source {
@@ -163,7 +164,7 @@ impl TlsEndpoint {
             }
             Failure::bad_request("SettingsInvalid", message)
         })?;
-        *self.settings() = settings;
+        *current = fresh;
         Ok(())
     }
 
@@ -188,6 +189,12 @@ impl TlsEndpoint {
     /// What is in the way of the endpoint.
     pub fn warning(&self) -> Option<Warning> {
         self.trouble.clone().map(|message| Warning { message, fix: Some(FREE_IT.to_owned()) })
+    }
+
+    /// Renews by the settings in force, which cannot change meanwhile.
+    fn renew_current(&self) -> Result<(), Box<dyn std::error::Error>> {
+        let current = self.settings();
+        self.renew(&current)
     }
 
     fn renew(&self, settings: &EndpointSettings) -> Result<(), Box<dyn std::error::Error>> {
