@@ -50,7 +50,9 @@ impl Ring {
 
     /// Makes a new key, durable before it signs, and removes those whose tokens have all ended.
     pub(crate) async fn rotate(&self, store: &Store, now_ms: u64) -> Result<(), IdentityError> {
-        let (id, key) = (chance::new_id(), StoredKey::generate(now_ms));
+        // Keys are told apart in time by when they were made: never two at once, whatever the clock does.
+        let made = self.newest().map_or(now_ms, |newest| now_ms.max(newest.created_ms + 1));
+        let (id, key) = (chance::new_id(), StoredKey::generate(made));
         let opened = Arc::new(key.open(&id).ok_or_else(|| IdentityError::Key(id.clone()))?);
         let gone = expired(&self.keys(), now_ms);
         let batch = Batch::new().put(Kind::SigningKey, &id, &key, Expect::Absent);
