@@ -38,7 +38,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().chore {
-        Chore::Setup => packages::install(packages::EVERYTHING),
+        Chore::Setup => packages::install(packages::EVERYTHING).and_then(|()| packages::install_az()),
         Chore::Demo(demo) => demo.run(),
         Chore::Test(test) => test.run(),
         Chore::Fuzz(fuzz) => fuzz.run(),
