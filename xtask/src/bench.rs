@@ -52,7 +52,19 @@ impl Bench {
         }
         packages::install(packages::EVERYTHING)?;
         packages::install_packages(&packages::missing(packages::PEERS))?;
-        run(cargo().args(["build", "--release", "--locked", "-p", "pillion", "-p", "pillion-e2e", "-p", "xtask"]))?;
+        run(cargo().args([
+            "build",
+            "--release",
+            "--locked",
+            "-p",
+            "pillion",
+            "-p",
+            "pillion-supervisor",
+            "-p",
+            "pillion-e2e",
+            "-p",
+            "xtask",
+        ]))?;
         run(cargo().args(["build", "--release", "--locked", "-p", "pillion-gateway", "--bins", "--example", "front"]))?;
         run(cargo().args(["build", "--release", "--locked", "-p", "pillion-api", "--example", "arm"]))?;
         let mut again = std::process::Command::new(workspace().join("target/release/xtask"));

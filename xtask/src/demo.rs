@@ -32,7 +32,7 @@ impl Demo {
             return Err("containers need namespaces and mounts: run `cargo xtask demo` as root".to_owned());
         }
         packages::install(packages::EVERYTHING)?;
-        run(cargo().args(["build", "--locked", "-p", "pillion", "-p", "counter"]))?;
+        run(cargo().args(["build", "--locked", "-p", "pillion", "-p", "pillion-supervisor", "-p", "counter"]))?;
 
         let registry = Registry::start(Users::Anyone);
         say(&format!("a docker-registry listens on {}", registry.host()));

@@ -156,7 +156,7 @@ impl HostEngine {
         dir.write_spec(&spec).map_err(|error| disk(error, &dir))?;
         let live = inner.register(instance.id.clone(), instance.app.clone(), dir, spec, images);
         let spec = live.spec.lock().await;
-        match supervisor_process::start(&inner.settings.exe, &live.dir).await {
+        match supervisor_process::start(&inner.settings.supervisor, &live.dir).await {
             Ok(()) => {
                 drop(spec);
                 connection::follow(self.clone(), live);

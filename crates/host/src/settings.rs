@@ -9,8 +9,8 @@ pub struct HostSettings {
     pub state: PathBuf,
     /// `/run/pillion`: instance directories and sockets. On tmpfs, so a reboot empties it.
     pub run: PathBuf,
-    /// The `pillion` binary, re-executed as supervisor and helper.
-    pub exe: PathBuf,
+    /// The program that is started as an instance's supervisor, and by that again as a helper.
+    pub supervisor: PathBuf,
     /// The parent of all instance cgroups, e.g. `pillion`.
     pub cgroup_parent: PathBuf,
     /// At most 15 characters; also the name of the packet filter's table.

@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
 };
 
-use pillion_supervisor::UP;
+use pillion_supervisor::{UP, VERB};
 use tokio::{io::AsyncReadExt, process::Command};
 
 use crate::instance_dir::InstanceDir;
@@ -19,11 +19,11 @@ use crate::instance_dir::InstanceDir;
 ///
 /// # Errors
 /// It cannot be started, or ended before it was up; the error carries what it said last.
-pub(crate) async fn start(exe: &Path, dir: &InstanceDir) -> io::Result<()> {
+pub(crate) async fn start(program: &Path, dir: &InstanceDir) -> io::Result<()> {
     let log_file = dir.logs.join("supervisor.log");
     let log = fs::OpenOptions::new().create(true).append(true).open(&log_file)?;
-    let mut child = Command::new(exe)
-        .arg("supervise")
+    let mut child = Command::new(program)
+        .arg(VERB)
         .arg(&dir.run)
         .env_clear()
         .current_dir("/")

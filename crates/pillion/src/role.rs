@@ -4,18 +4,16 @@ use std::process::ExitCode;
 
 /// The first word that turns the binary into the gateway.
 pub const GATEWAY: &str = "gateway";
-/// The first word that turns the binary into a supervisor.
-const SUPERVISE: &str = "supervise";
 
 /// Runs the role that the command line asks for and returns its exit code; none if it asks for none.
 pub fn door() -> Option<ExitCode> {
+    pillion_supervisor::door().or_else(gateway)
+}
+
+fn gateway() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
-    let word = arguments.next()?;
-    if word == GATEWAY {
-        return Some(pillion_gateway::run(arguments));
+    if arguments.next()? != GATEWAY {
+        return None;
     }
-    if word == SUPERVISE {
-        return Some(pillion_supervisor::run(arguments));
-    }
-    None
+    Some(pillion_gateway::run(arguments))
 }

@@ -9,6 +9,7 @@ mod service;
 mod settings;
 mod shutdown;
 mod slot;
+mod supervisor_program;
 
 pub use settings::Settings;
 
@@ -82,13 +83,14 @@ async fn serve(layout: Layout, args: ServeArgs) -> Result<(), Complaint> {
     let exe = std::env::current_exe().map_err(|e| failed("could not find this program's own file")(&e))?;
 
     let listen = args.listen.map_or_else(|| settings.listen_or(slot.gateway_port()), |address| vec![address]);
+    let supervisor = supervisor_program::find(&exe).await;
     // Ports are taken before anything runs: a port that is not free is the commonest reason not to start.
     let keeper = GatewayKeeper::open(&layout, &exe, slot, &settings, &listen).await?;
 
     let port = endpoint::Port::take(&settings, slot.endpoint_port()).await?;
 
     let store = pillion_store::Store::open(layout.state()).map_err(|e| failed("could not open the server's state")(&e))?;
-    let engine = HostEngine::open(host_settings(&layout, slot, &settings, exe)?)
+    let engine = HostEngine::open(host_settings(&layout, slot, &settings, supervisor)?)
         .await
         .map_err(|e| failed("could not take charge of this machine")(&e))?;
     let engine = Arc::new(engine);
@@ -235,14 +237,14 @@ fn withdraw(layout: &Layout, slot: Slot) {
     }
 }
 
-fn host_settings(layout: &Layout, slot: Slot, settings: &Settings, exe: PathBuf) -> Result<HostSettings, Complaint> {
+fn host_settings(layout: &Layout, slot: Slot, settings: &Settings, supervisor: PathBuf) -> Result<HostSettings, Complaint> {
     let (base, prefix) = slot.subnet();
     let certificates = settings.certificates(layout.settings()).map_err(|e| Complaint::from_error(&e))?;
     let cgroups = pillion_runtime::cgroup::delegated_base().map_err(|e| Complaint::from_error(&e))?;
     Ok(HostSettings {
         state: layout.state().to_owned(),
         run: layout.run().to_owned(),
-        exe,
+        supervisor,
         cgroup_parent: cgroups.join(slot.cgroup_parent()),
         bridge: slot.bridge(),
         subnet: Subnet { base, prefix },

@@ -59,6 +59,11 @@ impl Cgroup {
         Ok(cgroup)
     }
 
+    /// Names the group above.
+    pub(crate) fn parent(&self) -> Self {
+        Self { hierarchy: self.hierarchy.clone(), path: self.path.parent().map(Path::to_path_buf).unwrap_or_default() }
+    }
+
     /// Names the child `name` without making it.
     pub fn child(&self, name: &str) -> Self {
         Self { hierarchy: self.hierarchy.clone(), path: self.path.join(name) }
@@ -86,6 +91,26 @@ impl Cgroup {
             fs::write(dir.join("cgroup.procs"), pid.to_string()).at("move a process into", &dir)?;
         }
         Ok(())
+    }
+
+    /// Opens the list of processes in the tree of `controller`; none if there is no such tree.
+    pub(crate) fn procs(&self, controller: &str) -> Result<Option<fs::File>, CgroupError> {
+        let Some(dir) = self.dir(controller) else { return Ok(None) };
+        fs::OpenOptions::new().write(true).open(dir.join("cgroup.procs")).map(Some).at("open the list of processes", &dir)
+    }
+
+    /// Moves a process in, in every tree but that of `controller`.
+    pub(crate) fn add_but(&self, controller: &str, pid: i32) -> Result<(), CgroupError> {
+        let left_out = self.dir(controller);
+        for dir in self.dirs().into_iter().filter(|dir| Some(dir) != left_out.as_ref()) {
+            fs::write(dir.join("cgroup.procs"), pid.to_string()).at("move a process into", &dir)?;
+        }
+        Ok(())
+    }
+
+    /// This control group's directory in the unified tree of a hybrid host.
+    pub(crate) fn unified_dir(&self) -> Option<PathBuf> {
+        Some(self.hierarchy.unified()?.join(&self.path))
     }
 
     pub fn exists(&self) -> bool {

@@ -12,6 +12,7 @@ mod error;
 mod exec;
 mod helper_process;
 mod init;
+mod joining;
 mod launch;
 mod running;
 mod spare;

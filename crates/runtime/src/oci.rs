@@ -76,31 +76,21 @@ impl Namespaces {
 }
 
 /// What is mounted already.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Place<'a> {
     /// The container's root, with its volumes and `/dev`.
     pub root: &'a Path,
     pub cgroup: &'a CgroupView,
+    /// Where libcontainer finds the container's control group.
+    pub cgroups_path: PathBuf,
 }
 
 /// Describes `container`, whose root and own mounts are in place.
-pub(crate) fn spec(
-    sandbox: &SandboxSpec,
-    container: &ContainerSpec,
-    user: &User,
-    namespaces: &Namespaces,
-    place: Place<'_>,
-) -> Result<Spec, Fault> {
-    describe(sandbox, container, user, namespaces, place).map_err(|e| failed("describing the container", e))
+pub(crate) fn spec(container: &ContainerSpec, user: &User, namespaces: &Namespaces, place: Place<'_>) -> Result<Spec, Fault> {
+    describe(container, user, namespaces, place).map_err(|e| failed("describing the container", e))
 }
 
-fn describe(
-    sandbox: &SandboxSpec,
-    container: &ContainerSpec,
-    user: &User,
-    namespaces: &Namespaces,
-    place: Place<'_>,
-) -> Result<Spec, OciSpecError> {
+fn describe(container: &ContainerSpec, user: &User, namespaces: &Namespaces, place: Place<'_>) -> Result<Spec, OciSpecError> {
     let caps: Capabilities = CAPABILITIES.iter().map(|(capability, _)| *capability).collect();
     // Bounding for all; the rest is emptied by the kernel when a user other than root executes the program.
     let capabilities = LinuxCapabilitiesBuilder::default()
@@ -122,7 +112,7 @@ fn describe(
         .build()?;
     let linux = LinuxBuilder::default()
         .namespaces(namespaces.described()?)
-        .cgroups_path(Path::new("/").join(&sandbox.cgroup).join(&container.name))
+        .cgroups_path(place.cgroups_path)
         .resources(nothing_yet()?)
         .masked_paths(defaults::MASKED_PATHS.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>())
         .readonly_paths(defaults::READ_ONLY_PATHS.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>())

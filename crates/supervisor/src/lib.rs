@@ -12,6 +12,7 @@ mod board;
 mod client;
 mod clock;
 pub mod diagnosis;
+mod door;
 mod gate;
 mod life;
 pub mod logs;
@@ -33,6 +34,7 @@ mod warden;
 mod wire;
 
 pub use client::{Client, ClientError, ExecInput, ExecOutput, ExecSession, Watch};
+pub use door::{VERB, VERSION, door};
 pub use run::{RunError, UP, run};
 pub use wire::WireError;
 

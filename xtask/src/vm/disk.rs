@@ -34,7 +34,7 @@ const PROGRAMS: &[&str] = &[
 ];
 
 /// Our own programs that tests start.
-const OWN: &[&str] = &["pillion", "puppet", "counter", "pillion-runtime-door", "pillion-supervisor-door", "pillion-gateway-door"];
+const OWN: &[&str] = &["pillion", "puppet", "counter", "pillion-runtime-door", "pillion-supervisor", "pillion-gateway-door"];
 
 const SIZE: &str = "4G";
 

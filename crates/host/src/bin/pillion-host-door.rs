@@ -11,14 +11,11 @@ use std::{
 };
 
 fn main() -> ExitCode {
-    if let Some(code) = pillion_runtime::helper::door() {
+    if let Some(code) = pillion_runtime::helper::door().or_else(pillion_supervisor::door) {
         return code;
     }
     let mut words = std::env::args_os().skip(1);
     let verb = words.next().unwrap_or_default();
-    if verb == "supervise" {
-        return pillion_supervisor::run(words);
-    }
     let port = words.next().and_then(|word| word.to_str()?.parse().ok());
     match act(&verb.to_string_lossy(), port) {
         Ok(()) => ExitCode::SUCCESS,

@@ -39,7 +39,7 @@ impl World {
         let settings = HostSettings {
             state: root.path().join("lib"),
             run,
-            exe: DOOR.into(),
+            supervisor: DOOR.into(),
             cgroup_parent: format!("ph-{tag}").into(),
             bridge: format!("ph-{tag}"),
             // Above what copies of the product take, within 10.240.0.0/12.

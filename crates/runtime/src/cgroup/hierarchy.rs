@@ -11,7 +11,7 @@ use super::{At, CgroupError};
 
 /// Controllers that instances use; others are left alone.
 const V2_CONTROLLERS: [&str; 4] = ["memory", "cpu", "pids", "cpuset"];
-const V1_CONTROLLERS: [&str; 8] = ["memory", "cpu", "cpuacct", "pids", "devices", "freezer", "cpuset", "blkio"];
+const V1_CONTROLLERS: [&str; 7] = ["memory", "cpu", "cpuacct", "pids", "devices", "freezer", "cpuset"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -27,8 +27,10 @@ pub struct Hierarchy {
     mode: Mode,
     /// v1: mount point by controller. v2: the one mount point under each controller's name.
     trees: BTreeMap<String, PathBuf>,
-    /// The mount points, each once.
+    /// The mount points, each once; of a hybrid host the unified tree, too.
     roots: Vec<PathBuf>,
+    /// The unified tree, without controllers, of a hybrid host.
+    unified: Option<PathBuf>,
 }
 
 impl Hierarchy {
@@ -59,6 +61,11 @@ impl Hierarchy {
 
     pub(super) fn trees(&self) -> &[PathBuf] {
         &self.roots
+    }
+
+    /// The tree that a hybrid host has beside those of its controllers.
+    pub(super) fn unified(&self) -> Option<&Path> {
+        self.unified.as_deref()
     }
 
     pub(super) fn tree(&self, controller: &str) -> Option<&Path> {
@@ -127,13 +134,14 @@ impl Hierarchy {
         }
         if !trees.is_empty() {
             let mut roots: Vec<_> = trees.values().cloned().collect();
+            roots.extend(v2.clone());
             roots.sort();
             roots.dedup();
-            return Some(Self { mode: Mode::V1, trees, roots });
+            return Some(Self { mode: Mode::V1, trees, roots, unified: v2 });
         }
         let root = v2?;
         let trees = unified(&root).split_whitespace().map(|name| (name.to_owned(), root.clone())).collect();
-        Some(Self { mode: Mode::V2, trees, roots: vec![root] })
+        Some(Self { mode: Mode::V2, trees, roots: vec![root], unified: None })
     }
 }
 
@@ -186,7 +194,9 @@ mod tests {
         let hierarchy = Hierarchy::from_mounts(HYBRID, |_| String::new()).expect("a hierarchy");
         assert_eq!(hierarchy.mode, Mode::V1);
         assert_eq!(hierarchy.controllers().collect::<Vec<_>>(), ["cpu", "cpuacct", "memory"]);
-        assert_eq!(hierarchy.roots.len(), 2);
+        let roots = ["/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified"];
+        assert_eq!(hierarchy.trees(), roots.map(PathBuf::from));
+        assert_eq!(hierarchy.unified(), Some(Path::new("/sys/fs/cgroup/unified")));
     }
 
     #[test]

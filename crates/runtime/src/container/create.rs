@@ -24,10 +24,11 @@ use pillion_fault::Fault;
 use super::{
     error::failed,
     init::Init,
+    joining::Joining,
     wire::{self, CreateRequest, Reply},
 };
 use crate::{
-    cgroup::{Cgroup, CgroupError, Mode},
+    cgroup::{Cgroup, CgroupError},
     mounts, oci, rootfs, seccomp,
     spec::{ContainerSpec, SandboxSpec},
 };
@@ -74,7 +75,7 @@ fn create(socket: &UnixStream, request: &CreateRequest, fds: Vec<OwnedFd>, filte
     // Before anything is opened: the kernel clones only mounts of the caller's own mount namespace.
     rootfs::enter_private_mounts()?;
     let namespaces = oci::Namespaces::open(sandbox)?;
-    limit(sandbox, container)?;
+    let joining = Joining::of(limit(sandbox, container)?);
     let layers = rootfs::open(&container.root, sandbox.ids)?;
     let sources = mounts::open(container, sandbox)?;
     let stage = rootfs::Stage::make(sandbox.ids)?;
@@ -87,8 +88,8 @@ fn create(socket: &UnixStream, request: &CreateRequest, fds: Vec<OwnedFd>, filte
 
     mounts::attach_devices(root.as_fd(), container.shm_size, sandbox.ids)?;
     let cgroup = mounts::stage_cgroup(&stage, &sandbox.cgroup.join(&container.name))?;
-    let place = oci::Place { root: stage.root(), cgroup: &cgroup };
-    let spec = oci::spec(sandbox, container, &user, &namespaces, place)?;
+    let place = oci::Place { root: stage.root(), cgroup: &cgroup, cgroups_path: joining.told() };
+    let spec = oci::spec(container, &user, &namespaces, place)?;
     let bundle = stage.bundle();
     spec.save(bundle.join("config.json")).map_err(|e| failed("writing the container's bundle", e))?;
 
@@ -99,6 +100,7 @@ fn create(socket: &UnixStream, request: &CreateRequest, fds: Vec<OwnedFd>, filte
     if let (Some(stdin), Some(stdout), Some(stderr)) = (fds.next(), fds.next(), fds.next()) {
         builder = builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr);
     }
+    let entered = joining.enter()?;
     let built = builder
         .with_root_path(stage.state())
         .map_err(|e| failed("preparing the container", chain(&e)))?
@@ -108,6 +110,7 @@ fn create(socket: &UnixStream, request: &CreateRequest, fds: Vec<OwnedFd>, filte
         .build()
         .map_err(|e| failed("making the container", chain(&e)))?;
     let pid = built.pid().ok_or_else(|| failed("making the container", "no process was made"))?.as_raw();
+    entered.complete(pid)?;
     release(stage.state(), &container.name)?;
     Ok(pid)
 }
@@ -120,15 +123,12 @@ fn forget(request: &CreateRequest) {
 }
 
 /// Makes the container's cgroup: what it may use, and which devices.
-fn limit(sandbox: &SandboxSpec, container: &ContainerSpec) -> Result<(), Fault> {
+fn limit(sandbox: &SandboxSpec, container: &ContainerSpec) -> Result<Cgroup, Fault> {
     let made = || {
         let cgroup = Cgroup::at(&sandbox.cgroup)?.create_child(&container.name)?;
         cgroup.set_limits(&container.limits)?;
-        match cgroup.mode() {
-            // There libcgroups knows how.
-            Mode::V1 => Ok(()),
-            Mode::V2 => cgroup.restrict_devices(),
-        }
+        cgroup.restrict_devices()?;
+        Ok(cgroup)
     };
     made().map_err(|e: CgroupError| failed("limiting the container", chain(&e)))
 }
@@ -143,7 +143,7 @@ fn release(state: &Path, name: &str) -> Result<(), Fault> {
 }
 
 /// An error and its causes in one line; libcontainer keeps the reason in the innermost.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -62,7 +62,8 @@ impl World {
     pub fn start(&mut self) {
         use std::io::Read as _;
         fs::write(self.dir.join(SPEC_FILE), serde_json::to_vec(&self.spec).expect("JSON")).expect("written");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pillion-supervisor-door"))
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pillion-supervisor"))
+            .arg(pillion_supervisor::VERB)
             .arg(&self.dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -25,7 +25,7 @@ pub fn make() -> Outcome<PathBuf> {
     let (root, file) = (dir.join("payload"), dir.join("payload.ext4"));
     let _ = fs::remove_dir_all(&root);
     fs::create_dir_all(&root).map_err(|error| format!("{}: {error}", root.display()))?;
-    for program in ["pillion", "on-systemd"] {
+    for program in ["pillion", "pillion-supervisor", "on-systemd"] {
         // What is for the debugger would be read and copied there, slowly.
         run(Command::new("strip").arg("--strip-debug").arg("-o").arg(root.join(program)).arg(built(program)))?;
     }

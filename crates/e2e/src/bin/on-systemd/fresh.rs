@@ -34,7 +34,7 @@ const OTHER: &str = "[Service]\nType=oneshot\nCPUWeight=200\nMemoryMax=64M\nExec
 const UNIT: &str = "/etc/systemd/system/pillion.service";
 
 fn verify(_: &mut Memory) {
-    ok("install", &[&format!("{PAYLOAD}/pillion"), "/usr/local/bin/"]);
+    ok("install", &[&format!("{PAYLOAD}/pillion"), &format!("{PAYLOAD}/pillion-supervisor"), "/usr/local/bin/"]);
     ok("install", &["--mode", "644", &format!("{PAYLOAD}/pillion.service"), UNIT]);
     let verified = run("systemd-analyze", &["verify", UNIT]);
     assert_eq!(verified.code, 0, "{}", verified.said());

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
     time::Duration,
@@ -98,10 +98,11 @@ pub fn group(pid: i64) -> PathBuf {
     PathBuf::from("/sys/fs/cgroup").join(path)
 }
 
-/// The processes of the installed program.
+/// The processes of the installed programs.
 pub fn own_processes() -> Vec<i32> {
     let pids = fs::read_dir("/proc").expect("processes").flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_ours = |pid: &i32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("usr/local/bin/pillion"));
+    let ours = ["/usr/local/bin/pillion", "/usr/local/bin/pillion-supervisor"].map(Path::new);
+    let is_ours = |pid: &i32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| ours.contains(&exe.as_path()));
     let mut pids: Vec<i32> = pids.filter(is_ours).collect();
     pids.sort_unstable();
     pids
