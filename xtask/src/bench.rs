@@ -5,7 +5,6 @@
 mod arm;
 mod figures;
 mod footprint;
-mod load;
 mod machine;
 mod namespace;
 mod page;

@@ -134,6 +134,8 @@ async fn attempt(
         return Ok(ApplyOutcome { revision: number, etag, steps, dry_run: true });
     }
 
+    // Held until the record is stored.
+    let claimed;
     let mut next = match record {
         Some(record) => record,
         None => Record {
@@ -142,7 +144,10 @@ async fn attempt(
             current: None,
             target: number,
             newest: number,
-            port: ports::given_or_free(shared, &shared.fronts.public(app)).await?,
+            port: {
+                claimed = ports::claim(shared, &shared.fronts.public(app)).await?;
+                claimed.port
+            },
             registries: Vec::new(),
             owner: options.owner.clone(),
             front: shared.front_of(app),

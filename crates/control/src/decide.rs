@@ -11,6 +11,7 @@
 //! connections live on), *beside* otherwise (new instances prove themselves before one old one is touched). It is given up
 //! before its deadline only when waiting is pointless: see [`crate::diagnosis::hopeless`].
 
+mod ailing;
 mod roll;
 mod seen;
 mod step;
@@ -19,6 +20,7 @@ use pillion_engine::ObservedInstance;
 use pillion_model::{InstancePhase, RevisionNumber};
 use roll::{roll_beside, roll_in_place};
 
+pub(crate) use self::ailing::DAY_MS;
 pub use self::{
     roll::FAILED_ATTEMPTS,
     seen::{Desired, RolloutSeen, Seen, Target},
@@ -97,17 +99,30 @@ fn maintain(
 ) {
     let mut live = Vec::new();
     let mut dead = Vec::new();
+    let mut ailing = Vec::new();
     let mut foreign = Vec::new();
     for one in seen.instances.iter().copied().filter(|one| Some(one.status.revision) != rolling) {
         if !alive(one) {
             dead.push(one);
-        } else if compatible(desired, one.status.revision, current) && !seen.leaving(&one.status.id) {
+        } else if !compatible(desired, one.status.revision, current) {
+            foreign.push(one);
+        } else if !seen.leaving(&one.status.id) {
             live.push(one);
+        } else if ailing::overdue(seen, one, now) {
+            ailing.push(one);
         } else {
             foreign.push(one);
         }
     }
+    if rolling.is_none()
+        && ailing.is_empty()
+        && let Some(one) = ailing::pick(desired, seen, current, &live, now, decision)
+    {
+        live.retain(|other| other.status.id != one.status.id);
+        ailing.push(one);
+    }
     retire(seen, &dead, Because::InstanceFailed, decision);
+    retire(seen, &ailing, Because::Unready, decision);
     retire(seen, &foreign, Because::Replaced, decision);
 
     let coming = seen.starting.values().filter(|revision| **revision == current).count();

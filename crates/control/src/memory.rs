@@ -8,7 +8,7 @@ use pillion_fault::Diagnosis;
 use pillion_model::{AppName, ContainerPhase, ContainerStatus, InstanceId, InstancePhase, RevisionNumber};
 
 use crate::{
-    decide::{Desired, RolloutSeen, Seen, alive},
+    decide::{DAY_MS, Desired, RolloutSeen, Seen, alive},
     diagnosis::proven,
     record::Intent,
 };
@@ -48,6 +48,8 @@ pub(crate) struct Memory {
     known: BTreeMap<InstanceId, RevisionNumber>,
     /// Since when each instance has been well, and with which processes.
     steady: BTreeMap<InstanceId, (u64, Vec<i32>)>,
+    unready: BTreeMap<InstanceId, u64>,
+    replaced: Vec<u64>,
     rollout_of: Option<RevisionNumber>,
     rollout: RolloutSeen,
     rollout_proven: usize,
@@ -111,6 +113,12 @@ impl Memory {
                 *entry = (now, processes);
             }
         }
+        let unready = |one: &ObservedInstance| matches!(one.status.phase, InstancePhase::Unready);
+        self.unready.retain(|id, _| seen.get(id).is_some_and(|one| unready(one)));
+        for (id, _) in seen.iter().filter(|(_, one)| unready(one)) {
+            self.unready.entry((*id).clone()).or_insert(now);
+        }
+        self.replaced.retain(|at| now < at + DAY_MS);
         self.places.retain(|id, _| seen.contains_key(id) || self.starting.contains_key(id));
         self.events_stored.retain(|id, _| seen.contains_key(id));
         if seen.values().any(|one| matches!(one.status.phase, InstancePhase::Ready) && Some(one.status.revision) == current) {
@@ -141,6 +149,8 @@ impl Memory {
             draining: self.draining.clone(),
             drained: self.drained.clone(),
             steady: self.steady.iter().map(|(id, (since, _))| (id.clone(), *since)).collect(),
+            unready: self.unready.clone(),
+            replaced: self.replaced.clone(),
             rollout: self.rollout.clone(),
             not_before: self.not_before,
             unprepared: self.unprepared,
@@ -177,6 +187,11 @@ impl Memory {
     pub(crate) fn updates(&mut self, id: &InstanceId, revision: RevisionNumber) -> u32 {
         self.updating.insert(id.clone(), (revision, None));
         self.places.get(id).copied().unwrap_or(0)
+    }
+
+    /// An instance is replaced because it was unready for long.
+    pub(crate) fn replaced(&mut self, now: u64) {
+        self.replaced.push(now);
     }
 
     pub(crate) fn stops(&mut self, id: &InstanceId) {

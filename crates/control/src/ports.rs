@@ -2,6 +2,7 @@
 
 use pillion_model::AppName;
 use pillion_store::{Batch, Expect, Kind};
+use tokio::sync::MutexGuard;
 
 use crate::{Control, ControlError, record::Record, shared::Shared};
 
@@ -39,14 +40,22 @@ impl Control {
     }
 }
 
-pub(crate) async fn given_or_free(shared: &Shared, app: &AppName) -> Result<u16, ControlError> {
-    match shared.store.document::<u16>(Kind::Port, app.as_str()).await? {
-        Some(kept) => Ok(kept.body),
-        None => {
-            let _one_at_a_time = shared.ports.lock().await;
-            free(shared, app).await
-        }
-    }
+/// A new app's port, which no other app is given before this is dropped: to be held until the app's record is stored.
+#[derive(Debug)]
+pub(crate) struct Claimed<'a> {
+    pub(crate) port: u16,
+    _alone: MutexGuard<'a, ()>,
+}
+
+/// Claims the port kept for an app, else a free one.
+pub(crate) async fn claim<'a>(shared: &'a Shared, app: &AppName) -> Result<Claimed<'a>, ControlError> {
+    let alone = shared.ports.lock().await;
+    let kept = shared.store.document::<u16>(Kind::Port, app.as_str()).await?;
+    let port = match kept {
+        Some(kept) => kept.body,
+        None => free(shared, app).await?,
+    };
+    Ok(Claimed { port, _alone: alone })
 }
 
 async fn free(shared: &Shared, app: &AppName) -> Result<u16, ControlError> {

@@ -236,6 +236,9 @@ impl Reconciler {
                 if let (Because::InstanceFailed, Some(revision)) = (because, revision) {
                     known.memory.broke(revision, desired, now, chance());
                 }
+                if because == Because::Unready {
+                    known.memory.replaced(now);
+                }
                 let cause = observed.instances.get(&instance).and_then(|one| most_telling(complaints(one)));
                 self.spawn(app, key, steps::stop(shared, app.clone(), instance, revision, because, cause));
             }

@@ -35,6 +35,8 @@ impl Control {
         }
         let etag = stored.as_ref().map(|document| document.etag);
         let number = stored.as_ref().map_or(1, |document| document.body.newest + 1);
+        // Held until the record is stored.
+        let claimed;
         let mut record = match stored {
             Some(document) => document.body,
             None => Record {
@@ -43,7 +45,10 @@ impl Control {
                 current: None,
                 target: number,
                 newest: number,
-                port: crate::ports::given_or_free(shared, &shared.fronts.public(app)).await?,
+                port: {
+                    claimed = crate::ports::claim(shared, &shared.fronts.public(app)).await?;
+                    claimed.port
+                },
                 registries: Vec::new(),
                 owner: Some(owner.to_owned()),
                 front: shared.front_of(app),

@@ -111,6 +111,7 @@ pub(crate) async fn stop(
         Because::Replaced => "a newer revision serves",
         Because::RevisionFailed => "its revision failed",
         Because::InstanceFailed => "it had failed",
+        Because::Unready => "it was not ready for an hour",
     };
     let gone = NewEvent {
         at_ms: wall_ms(),
@@ -119,7 +120,7 @@ pub(crate) async fn stop(
         instance: Some(instance.clone()),
         container: None,
         kind: "stopped".into(),
-        text: match cause.filter(|_| because == Because::InstanceFailed) {
+        text: match cause.filter(|_| matches!(because, Because::InstanceFailed | Because::Unready)) {
             Some(cause) => format!("instance {instance} stopped: {why}: {}", cause.fault),
             None => format!("instance {instance} stopped: {why}"),
         },

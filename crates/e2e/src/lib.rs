@@ -13,6 +13,7 @@ mod leftovers;
 mod load;
 mod parts;
 mod registry;
+mod steady_load;
 mod wait;
 
 pub use az::{Az, NOT_FOUND, endpoint};
@@ -24,4 +25,5 @@ pub use leftovers::Leftovers;
 pub use load::Load;
 pub use parts::{Part, built, part, workspace};
 pub use registry::{Registry, Users, free_port};
+pub use steady_load::{Account, SteadyLoad};
 pub use wait::{eventually, until};

@@ -6,11 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pillion_e2e::{Copy, free_port};
+use pillion_e2e::{Account, Copy, SteadyLoad, free_port};
 
 use super::{
     figures::Row,
-    load::{Account, Load},
     pod::{CONTAINERS, Images, PORT},
     podman::{ADDRESS, Podman},
     proxy::Nginx,
@@ -66,7 +65,7 @@ fn sidecar(images: &Images) -> Outcome<(Account, Duration, bool)> {
     }
     let (name, front) = (format!("c{}", CONTAINERS - 1), start::gateway(&copy)?);
     let before = (pid(&copy, "c0"), pid(&copy, &name));
-    let load = Load::begin(front, &format!("{APP}.localhost"), RATE);
+    let load = SteadyLoad::begin(front, &format!("{APP}.localhost"), RATE);
     thread::sleep(AROUND);
     let began = Instant::now();
     let ran = copy.run(["sidecar", "update", APP, &name, "--image", &images.newer]);
@@ -88,7 +87,7 @@ fn pod(images: &Images) -> Outcome<(Account, Duration)> {
     let _nginx = Nginx::proxy(front.port(), &format!("{ADDRESS}:{PORT}"))?;
     let play = |newer: bool, more: &[&str]| -> Outcome { output(&mut podman.play(&images.pod(APP, newer), more)?).map(drop) };
     play(false, &["--ip", ADDRESS])?;
-    let load = Load::begin(front, APP, RATE);
+    let load = SteadyLoad::begin(front, APP, RATE);
     thread::sleep(AROUND);
     let began = Instant::now();
     let done = play(true, &["--ip", ADDRESS, "--replace"]);

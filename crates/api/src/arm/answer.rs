@@ -8,7 +8,7 @@ use axum::{
 };
 use pillion_arm::ArmError;
 use pillion_azure::{Etag, OperationId, fresh_uuid};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 /// A success.
 #[derive(Debug)]
@@ -144,5 +144,9 @@ pub(crate) fn respond(head: &Head, answered: Result<Answer, ArmError>, without_b
 
 /// One page of a list.
 pub(crate) fn page(value: Vec<Value>, next: Option<String>) -> Answer {
-    Answer::ok(json!({ "value": value, "nextLink": next }))
+    // `json!` would copy what may be thousands of resources.
+    let mut body = Map::with_capacity(2);
+    body.insert("value".into(), Value::Array(value));
+    body.insert("nextLink".into(), next.map_or(Value::Null, Value::from));
+    Answer::ok(Value::Object(body))
 }

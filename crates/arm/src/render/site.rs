@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 use super::{Facts, SiteState, time};
 use crate::{Resource, ResourceId};
 
+/// About as many as a site has.
+const FIELDS: usize = 48;
+
 /// Returns what the SCM base is reached by: host, port and path, such as `127.0.0.1:8443/_scm/shop__staging`.
 pub fn scm_name(endpoint: &str, site: &ResourceId) -> String {
     let name = site.production().map(|site| site.name().to_owned()).unwrap_or_default();
@@ -23,7 +26,8 @@ pub(super) fn properties(site: &Resource, facts: &Facts<'_>) -> Value {
     let sku = facts.plan.and_then(|plan| plan.sku.as_ref()).map_or(Value::Null, |sku| sku["tier"].clone());
     let plan = site.properties.get("serverFarmId").cloned().unwrap_or(Value::Null);
     let host = |name: &str, kind: &str| json!({ "name": name, "sslState": "Disabled", "hostType": kind });
-    let mut all = Map::new();
+    // Lists show many of these: nothing is made by `json!` of values, which copies them, and the map does not grow.
+    let mut all = Map::with_capacity(FIELDS);
     for (field, value) in [
         ("state", Value::from(if running { "Running" } else { "Stopped" })),
         ("enabled", Value::Bool(true)),
@@ -50,9 +54,9 @@ pub(super) fn properties(site: &Resource, facts: &Facts<'_>) -> Value {
     };
     for (field, value) in [
         ("name", Value::from(name)),
-        ("hostNames", json!([own])),
-        ("enabledHostNames", json!([own, scm])),
-        ("hostNameSslStates", json!([host(&own, "Standard"), host(&scm, "Repository")])),
+        ("hostNameSslStates", Value::Array(vec![host(&own, "Standard"), host(&scm, "Repository")])),
+        ("hostNames", Value::Array(vec![Value::from(own.as_str())])),
+        ("enabledHostNames", Value::Array(vec![Value::from(own), Value::from(scm)])),
         ("serverFarmId", plan),
         ("sku", sku),
         ("reserved", Value::Bool(true)),
@@ -83,16 +87,19 @@ pub(crate) fn public_name(site: &ResourceId) -> String {
 
 /// What tools look at first; the whole is in `config/web`.
 fn site_config(facts: &Facts<'_>) -> Value {
+    let shown = [
+        ("numberOfWorkers", Value::from(1)),
+        ("linuxFxVersion", Value::from("")),
+        ("acrUseManagedIdentityCreds", Value::Bool(false)),
+        ("acrUserManagedIdentityID", Value::Null),
+        ("alwaysOn", Value::Bool(false)),
+        ("http20Enabled", Value::Bool(false)),
+        ("minimumElasticInstanceCount", Value::from(0)),
+    ];
     let of = |field: &str| facts.web.and_then(|web| web.property(field)).cloned();
-    json!({
-        "numberOfWorkers": of("numberOfWorkers").unwrap_or(Value::from(1)),
-        "linuxFxVersion": of("linuxFxVersion").unwrap_or(Value::from("")),
-        "acrUseManagedIdentityCreds": of("acrUseManagedIdentityCreds").unwrap_or(Value::Bool(false)),
-        "acrUserManagedIdentityID": of("acrUserManagedIdentityID"),
-        "alwaysOn": of("alwaysOn").unwrap_or(Value::Bool(false)),
-        "http20Enabled": of("http20Enabled").unwrap_or(Value::Bool(false)),
-        "minimumElasticInstanceCount": of("minimumElasticInstanceCount").unwrap_or(Value::from(0)),
-    })
+    let mut all = Map::with_capacity(shown.len());
+    all.extend(shown.map(|(field, default)| (field.to_owned(), of(field).unwrap_or(default))));
+    Value::Object(all)
 }
 
 /// The last swap that this site had a part in, kept with it as `{ timestampUtc: milliseconds, … }`.

@@ -50,6 +50,10 @@ pub struct Seen<'a> {
     pub drained: BTreeSet<InstanceId>,
     /// Since when each instance has been well with the processes it has now.
     pub steady: BTreeMap<InstanceId, u64>,
+    /// Since when each instance has been without its readiness, without a break.
+    pub unready: BTreeMap<InstanceId, u64>,
+    /// When instances were replaced for that, within a day, oldest first.
+    pub replaced: Vec<u64>,
     pub rollout: RolloutSeen,
     /// No instance of the current revision is started before this: the back-off after failures.
     pub not_before: u64,

@@ -53,6 +53,8 @@ pub enum Because {
     Replaced,
     RevisionFailed,
     InstanceFailed,
+    /// Its readiness probe failed for an hour.
+    Unready,
 }
 
 /// The steps to do now, and when to ask again even if nothing changes.

@@ -416,3 +416,64 @@ fn a_rollout_that_is_late_fails_with_what_was_seen_last() {
     let diagnosis = Box::new(Diagnosis { container: Some("web".into()), fault: late, log_tail: Vec::new() });
     assert_eq!(world.decide().steps, vec![Step::FailRevision { revision: 1, diagnosis }]);
 }
+
+/// Two ready instances of an app with a health check, of which those named by place become unready at `since`.
+fn checked(since: &[(usize, u64)]) -> (World, BTreeMap<InstanceId, u64>) {
+    let mut world = World::new();
+    let mut app = definition(1, 1, 1, false);
+    app.unhealthy_limit = 50;
+    world.desired.definitions.insert(1, Arc::new(app));
+    while !world.work().is_empty() {}
+    let mut unready = BTreeMap::new();
+    for (place, at) in since {
+        let one = world.instances.values_mut().nth(*place).expect("an instance");
+        one.status.phase = InstancePhase::Unready;
+        unready.insert(one.status.id.clone(), *at);
+    }
+    (world, unready)
+}
+
+const HOUR: u64 = 3_600_000;
+
+#[test]
+fn an_instance_unready_for_an_hour_is_drained_stopped_for_that_and_replaced() {
+    let (world, unready) = checked(&[(0, 500)]);
+    let id = unready.keys().next().expect("an instance").clone();
+    let at = |now, drained: &BTreeSet<InstanceId>| {
+        let instances = world.instances.values().collect();
+        let seen = Seen { complete: true, instances, unready: unready.clone(), drained: drained.clone(), ..Seen::default() };
+        decide(&world.desired, &seen, now)
+    };
+    let none = BTreeSet::new();
+    assert_eq!(at(HOUR, &none), Decision { steps: vec![], wake_at: Some(HOUR + 500) });
+    let replacement = Step::StartInstances { revision: 1, count: 1 };
+    assert_eq!(at(HOUR + 500, &none).steps, [Step::Drain { instance: id.clone() }, replacement.clone()]);
+    let drained = BTreeSet::from([id.clone()]);
+    assert_eq!(at(HOUR + 500, &drained).steps, [Step::StopInstance { instance: id, because: Because::Unready }, replacement]);
+}
+
+#[test]
+fn no_more_than_one_unready_instance_an_hour_and_three_a_day_are_replaced() {
+    let (world, unready) = checked(&[(0, 0), (1, 0)]);
+    let at = |replaced: &[u64], now| {
+        let instances = world.instances.values().collect();
+        let replaced = replaced.to_vec();
+        decide(&world.desired, &Seen { complete: true, instances, unready: unready.clone(), replaced, ..Seen::default() }, now)
+    };
+    let drains = |decision: &Decision| decision.steps.iter().filter(|step| matches!(step, Step::Drain { .. })).count();
+    assert_eq!(drains(&at(&[], HOUR)), 1);
+    assert_eq!(at(&[HOUR], 2 * HOUR - 1), Decision { steps: vec![], wake_at: Some(2 * HOUR) });
+    assert_eq!(drains(&at(&[HOUR], 2 * HOUR)), 1);
+    let day = [HOUR, 2 * HOUR, 3 * HOUR];
+    assert_eq!(at(&day, 10 * HOUR), Decision { steps: vec![], wake_at: Some(25 * HOUR) });
+    assert_eq!(drains(&at(&day, 25 * HOUR)), 1);
+}
+
+#[test]
+fn an_app_without_a_health_check_keeps_its_unready_instances() {
+    let (mut world, unready) = checked(&[(0, 0)]);
+    world.desired.definitions.insert(1, Arc::new(definition(1, 1, 1, false)));
+    let instances = world.instances.values().collect();
+    let seen = Seen { complete: true, instances, unready, ..Seen::default() };
+    assert_eq!(decide(&world.desired, &seen, 100 * HOUR), Decision::default());
+}

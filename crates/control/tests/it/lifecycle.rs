@@ -30,6 +30,20 @@ async fn an_applied_app_becomes_ready_and_gets_routes() {
 }
 
 #[tokio::test]
+async fn apps_applied_at_one_moment_get_ports_of_their_own() {
+    let world = World::new().await;
+    let named = |number: usize| app(&shop("web:1", "cache:1", 1).replace("name: shop", &format!("name: shop{number}")));
+    let applied = (0..20).map(|number| world.control.apply(named(number), BTreeMap::new(), ApplyOptions::default()));
+    for outcome in futures::future::join_all(applied).await {
+        outcome.expect("it is applied");
+    }
+    let mut ports: Vec<u16> = world.control.ports().await.expect("ports").into_iter().map(|(_, port)| port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), 20, "{ports:?}");
+}
+
+#[tokio::test]
 async fn applying_the_same_again_does_nothing() {
     let world = World::new().await;
     let file = shop("web:1", "cache:1", 1);

@@ -68,3 +68,14 @@ fn resources_are_listed_with_filters_and_shown_by_id() {
     let activity = az.json("monitor activity-log list -g rg1 --offset 1h");
     assert!(activity.as_array().is_some_and(|list| !list.is_empty()), "{activity}");
 }
+
+#[test]
+fn providers_locations_and_runtimes_are_told() {
+    let az = &Stage::new().az;
+    az.ok(["provider", "register", "-n", "Microsoft.Web"]);
+    let locations = az.json("appservice list-locations --sku P1V3 --linux-workers-enabled");
+    assert!(!names(&locations).is_empty(), "{locations}");
+    let runtimes = az.ok("webapp list-runtimes --os linux -o tsv".split(' '));
+    assert!(runtimes.contains("PYTHON"), "{runtimes}");
+    assert!(runtimes.contains("NODE"), "{runtimes}");
+}

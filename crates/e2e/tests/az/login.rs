@@ -1,6 +1,8 @@
 //! Trust and login: registration of the cloud, the ways to log in, what a role may do.
 
-use pillion_e2e::{Az, Copy, endpoint};
+use std::{fs, process::Stdio, time::Duration};
+
+use pillion_e2e::{Az, Copy, endpoint, until};
 use serde_json::Value;
 
 use crate::stage::names;
@@ -99,4 +101,47 @@ fn every_write_is_in_the_audit_log_with_who_did_it() {
     let audit = copy.json(&["audit"]);
     let text = audit.to_string();
     assert!(text.contains("/resourceGroups/rg1") || text.contains("/resourcegroups/rg1"), "{audit:#}");
+}
+
+#[test]
+fn a_user_logs_in_by_name_and_password() {
+    let copy = Copy::serving();
+    let az = Az::unauthenticated(&copy);
+    az.register(&copy);
+    let alice = copy.json(&["principal", "create", "alice", "--user", "--role", "owner"]);
+    let refused = az.run(["login", "-u", "alice", "-p", "wrong"]);
+    assert_ne!(refused.code, 0, "{}", refused.said());
+    assert!(!refused.said().contains("Traceback"), "{}", refused.said());
+    az.ok(["login", "-u", "alice", "-p", alice["password"].as_str().expect("a password")]);
+    let account = az.json("account show");
+    assert_eq!(account["user"]["type"], "user", "{account}");
+    assert!(account["user"]["name"].as_str().is_some_and(|name| name.starts_with("alice")), "{account}");
+    az.ok(["group", "create", "-n", "rg1", "-l", "local"]);
+}
+
+#[test]
+fn a_user_logs_in_by_a_code_once_it_is_approved() {
+    let copy = Copy::serving();
+    let az = Az::unauthenticated(&copy);
+    az.register(&copy);
+    copy.json(&["principal", "create", "alice", "--user", "--role", "reader"]);
+    let said = az.directory().join("said");
+    let mut command = az.command(["login", "--use-device-code"]);
+    // It shows the code as a warning.
+    command.env("AZURE_CORE_ONLY_SHOW_ERRORS", "false").stdin(Stdio::null()).stdout(Stdio::null());
+    let mut waiting = command.stderr(fs::File::create(&said).expect("a file")).spawn().expect("az starts");
+    let code = until("az shows a code", Duration::from_secs(60), || user_code(&fs::read_to_string(&said).ok()?));
+    copy.ok(["principal", "approve", &code, "--as", "alice"]);
+    let ended = waiting.wait().expect("az ends");
+    assert!(ended.success(), "{}", fs::read_to_string(&said).unwrap_or_default());
+    assert_eq!(az.json("account show")["user"]["type"], "user");
+    let (_, said) = az.refused("group create -n rg1 -l local");
+    assert!(said.contains("does not have authorization"), "{said}");
+}
+
+/// Finds `WDJB-MJHT` or the like.
+fn user_code(text: &str) -> Option<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let part = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    words.map(str::to_owned).find(|word| word.split_once('-').is_some_and(|(one, two)| part(one) && part(two)))
 }

@@ -148,6 +148,23 @@ fn deploying_code_is_refused_with_what_to_do_instead() {
     let ran = stage.az.run(["webapp", "deploy", "-g", "rg1", "-n", "shop", "--type", "zip", "--src-path", path]);
     assert_ne!(ran.code, 0, "{}", ran.said());
     assert!(ran.said().contains("not") && ran.said().to_lowercase().contains("image"), "{}", ran.said());
+    let ran = stage.az.run(["webapp", "deployment", "source", "config-zip", "-g", "rg1", "-n", "shop", "--src", path]);
+    assert_ne!(ran.code, 0, "{}", ran.said());
+    assert!(ran.said().to_lowercase().contains("image"), "{}", ran.said());
+    assert_eq!(stage.az.json("webapp log deployment list -g rg1 -n shop"), serde_json::json!([]));
+    assert_eq!(stage.until_answers("shop", "/", |answer| answer.status == 200).status, 200, "the app goes on");
+}
+
+#[test]
+fn an_app_made_of_code_by_webapp_up_is_refused_with_what_to_do_instead() {
+    let stage = Stage::new();
+    std::fs::write(stage.az.directory().join("app.py"), "app = None\n").expect("a file");
+    std::fs::write(stage.az.directory().join("requirements.txt"), "").expect("a file");
+    let line = "webapp up -g rg1 -p plan1 -n code -l local --runtime PYTHON:3.12 --os-type linux --sku P1V3";
+    let (code, said) = stage.az.refused(line);
+    assert_eq!(code, 1, "{said}");
+    assert!(!said.contains("Traceback"), "{said}");
+    assert!(said.to_lowercase().contains("image"), "{said}");
 }
 
 #[test]

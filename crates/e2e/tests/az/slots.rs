@@ -1,6 +1,6 @@
 //! Deployment slots: made, listed, swapped under load, previewed, and shared traffic.
 
-use pillion_e2e::{Load, get, request};
+use pillion_e2e::{SteadyLoad, get, request};
 use serde_json::json;
 
 use crate::stage::{Stage, names, variable};
@@ -54,15 +54,14 @@ fn a_slot_has_its_own_settings_containers_and_address() {
 fn a_swap_under_load_fails_no_request_moves_what_moves_and_leaves_what_is_sticky() {
     let stage = with_slot();
     let (production, staging) = (stage.url("shop"), slot_url(&stage));
-    let load = Load::on(&format!("{production}/"));
-    load.goes_on(20);
+    let host = production.trim_start_matches("http://");
+    let load = SteadyLoad::begin(host.parse().expect("an address"), host, 500);
     stage.az.ok("webapp deployment slot swap -g rg1 -n shop --slot staging --target-slot production".split(' '));
     stage.until_answers_at(&production, "/env", |answer| answer.body.contains("VERSION=two"));
     stage.until_answers_at(&staging, "/env", |answer| answer.body.contains("VERSION=one"));
-    load.goes_on(100);
-    assert_eq!(load.take_failures(), Vec::<String>::new());
-    let (_, failed) = load.end();
-    assert_eq!(failed, 0);
+    let account = load.end();
+    assert_eq!(account.failed, 0, "of {} requests", account.made);
+    assert!(account.made > 500, "only {} requests were made", account.made);
     assert_eq!(variable(&environment_at(&production), "PLACE"), Some("production"));
     stage.until_answers_at(&staging, "/env", |answer| answer.body.contains("PLACE=staging"));
     let settings = stage.az.json("webapp config appsettings list -g rg1 -n shop").to_string();

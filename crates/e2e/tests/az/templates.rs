@@ -169,6 +169,14 @@ fn a_subscription_deployment_makes_a_group_and_what_is_in_it() {
         "parameters": {{ "appName": {{ "value": "deep" }} }}, "template": {inner} }} }} ] }}"#
     );
     let file = write(&stage, "sub.json", &text);
+    let valid =
+        stage.az.run(["deployment", "sub", "validate", "-l", "local", "-n", "all", "--template-file", &file, "-o", "json"]);
+    assert_eq!(valid.code, 0, "{}", valid.said());
+    let compared =
+        stage.az.run(["deployment", "sub", "what-if", "-l", "local", "-n", "all", "--template-file", &file, "--no-pretty-print"]);
+    assert_eq!(compared.code, 0, "{}", compared.said());
+    assert!(compared.stdout.contains("rg9") && compared.stdout.contains("Create"), "{}", compared.said());
+    assert_eq!(stage.az.json("group exists -n rg9"), serde_json::json!(false), "neither makes anything");
     let ran = stage.az.run(["deployment", "sub", "create", "-l", "local", "-n", "all", "--template-file", &file, "-o", "json"]);
     assert_eq!(ran.code, 0, "{}", ran.said());
     let hosts = stage.az.json("webapp show -g rg9 -n deep --query enabledHostNames");

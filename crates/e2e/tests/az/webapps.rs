@@ -32,6 +32,19 @@ fn a_single_container_app_runs_its_image_on_the_port_its_settings_name() {
 }
 
 #[test]
+fn the_image_of_a_single_container_app_is_changed_and_shown() {
+    let stage = Stage::new();
+    let az = &stage.az;
+    az.ok(["webapp", "create", "-g", "rg1", "-p", "plan1", "-n", "solo", "--container-image-name", "127.0.0.1:1/nothing:1"]);
+    az.ok("webapp config appsettings set -g rg1 -n solo --settings WEBSITES_PORT=8000".split(' '));
+    az.ok(["webapp", "config", "set", "-g", "rg1", "-n", "solo", "--startup-file", "serve 8000"]);
+    az.ok(["webapp", "config", "container", "set", "-g", "rg1", "-n", "solo", "--container-image-name", &stage.puppet]);
+    stage.until_answers("solo", "/", |answer| answer.status == 200);
+    let shown = az.json("webapp config container show -g rg1 -n solo").to_string();
+    assert!(shown.contains(&format!("DOCKER|{}", stage.puppet)), "{shown}");
+}
+
+#[test]
 fn stop_start_and_restart_do_what_they_say() {
     let stage = Stage::shop();
     let az = &stage.az;

@@ -47,10 +47,11 @@ impl Joining {
         let Joining::Helper(cgroup, unified) = self else { return Ok(Entered(None)) };
         let counted = cgroup.procs(COUNTED).map_err(refused)?;
         // Made before the first step, so that it undoes whatever was done.
-        let entered = Entered(Some(Inside { cgroup, counted }));
-        if let Entered(Some(inside)) = &entered {
+        let mut entered = Entered(Some(Inside { cgroup, counted, covered: false }));
+        if let Entered(Some(inside)) = &mut entered {
             inside.cgroup.add_but(COUNTED, own_pid()).map_err(refused)?;
             mount_bind(unified, MOUNTED).map_err(|e| failed("showing the container's control group", e))?;
+            inside.covered = true;
         }
         Ok(entered)
     }
@@ -64,6 +65,8 @@ pub(super) struct Entered(Option<Inside>);
 struct Inside {
     cgroup: Cgroup,
     counted: Option<File>,
+    /// The host's trees are out of this process's sight.
+    covered: bool,
 }
 
 impl Entered {
@@ -79,9 +82,10 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let Some(Inside { cgroup, .. }) = &self.0 else { return };
-        // It is not there where the mount was what failed.
-        let _ = unmount(MOUNTED, UnmountFlags::DETACH);
+        let Some(Inside { cgroup, covered, .. }) = &self.0 else { return };
+        if *covered && let Err(error) = unmount(MOUNTED, UnmountFlags::DETACH) {
+            eprintln!("cannot uncover the control groups: {error}");
+        }
         if let Err(error) = cgroup.parent().add_but(COUNTED, own_pid()) {
             eprintln!("cannot leave the control group of a container that was not made: {error}");
         }

@@ -15,8 +15,8 @@ use std::{
 const CONNECTIONS: u32 = 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Requests under way, until [`Load::end`].
-pub struct Load {
+/// Requests under way, until [`SteadyLoad::end`].
+pub struct SteadyLoad {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     began: Instant,
@@ -39,9 +39,9 @@ struct Sample {
     fine: bool,
 }
 
-impl Load {
+impl SteadyLoad {
     /// Begins to ask `front` for `host`, so often a second.
-    pub fn begin(front: SocketAddr, host: &str, rate: u32) -> Load {
+    pub fn begin(front: SocketAddr, host: &str, rate: u32) -> SteadyLoad {
         let stop = Arc::new(AtomicBool::new(false));
         let made: Arc<Mutex<Vec<Sample>>> = Arc::default();
         let began = Instant::now();
@@ -53,7 +53,7 @@ impl Load {
                 thread::spawn(move || ask_again_and_again(front, &host, began, first, every, &stop, &made))
             })
             .collect();
-        Load { stop, threads, began, made }
+        SteadyLoad { stop, threads, began, made }
     }
 
     /// Stops asking and reckons.
