@@ -23,10 +23,10 @@ fn changed_settings_come_into_force_while_the_app_runs_on() {
 
     let port = free_port();
     shop.copy
-        .configure(&format!("allowHostPaths: ['{path}']\nmaxInstances: 2\nlisten: ['127.0.0.1:{port}']\naccessLog: /tmp/x\n"));
+        .configure(&format!("allowHostPaths: ['{path}']\nmaxInstances: 2\nlisten: ['127.0.0.1:{port}']\naccessLog: /tmp/x\ntrustedProxies: [127.0.0.1]\n"));
     let reloaded = shop.copy.json(&["system", "reload"]);
     assert_eq!(reloaded["applied"], serde_json::json!(["listen", "allowHostPaths", "maxInstances"]));
-    assert_eq!(reloaded["needsRestart"], serde_json::json!(["accessLog"]));
+    assert_eq!(reloaded["needsRestart"], serde_json::json!(["accessLog", "trustedProxies"]));
 
     let applied = shop.copy.apply(&file);
     assert_eq!(applied.code, 0, "{}", applied.said());
@@ -48,6 +48,7 @@ fn settings_that_are_wrong_are_refused_and_nothing_changes() {
         (format!("maxInstances: 1\nlisten: ['127.0.0.1:{port}']\nlistne: 1\n"), "listne"),
         (format!("listen: ['127.0.0.1:{port}']\nmaxInstances: 0\n"), "maxInstances"),
         (format!("listen: ['127.0.0.1:{port}']\nregistryCertificates: [/nowhere.pem]\n"), "/nowhere.pem"),
+        (format!("listen: ['127.0.0.1:{port}']\ntrustedProxies: ['10.0.0.0/33']\n"), "trustedProxies"),
         ("maxInstances: 1\nlisten: ['192.0.2.1:80']\n".to_owned(), "192.0.2.1"),
     ] {
         shop.copy.configure(&settings);

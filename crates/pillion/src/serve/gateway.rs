@@ -121,6 +121,7 @@ impl GatewayKeeper {
         let (uid, gid) = slot.gateway_owner();
         let mut args = Args::new(control.clone(), uid, gid);
         args.access_log.clone_from(&settings.access_log);
+        args.trusted_proxies = settings.trusted_proxies();
         let (client, inherited) = adopt(&control).await;
         let sockets = Sockets::open(listen, inherited)?;
         Ok(Self {
