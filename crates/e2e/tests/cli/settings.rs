@@ -1,8 +1,8 @@
 //! `system reload`: what changes at once, what waits for a restart, and what is refused whole.
 
-use std::fs;
+use std::{fs, time::Duration};
 
-use pillion_e2e::{free_port, get, request};
+use pillion_e2e::{Role, free_port, get, of_role, request, until};
 
 use crate::shop::Shop;
 
@@ -37,6 +37,33 @@ fn changed_settings_come_into_force_while_the_app_runs_on() {
     let answer = request("GET", &url, &[("Host", "shop.localhost")], "").expect("the gateway listens there");
     assert_eq!(answer.status, 200);
     assert_eq!(shop.pid("web"), pid);
+}
+
+#[test]
+fn what_the_gateway_is_told_at_its_start_reaches_it_with_the_next_server_while_the_app_runs_on() {
+    let mut shop = Shop::open();
+    let (gateway, web) = (of_role(&shop.copy, Role::Gateway), shop.pid("web"));
+    let logs = tempfile::tempdir().expect("a directory");
+    let log = logs.path().join("access.log");
+    shop.copy.configure(&format!("accessLog: '{}'\ntrustedProxies: [127.0.0.1]\n", log.display()));
+    let url = shop.copy.url("shop");
+    shop.copy.kill_server();
+    shop.copy.serve();
+    until("another gateway takes its place", Duration::from_secs(30), || {
+        let now = of_role(&shop.copy, Role::Gateway);
+        (!now.is_empty() && !now.iter().any(|one| gateway.contains(one))).then_some(())
+    });
+    assert_eq!(get(&url).expect("it answers").status, 200);
+    until("the request is in the log", Duration::from_secs(10), || {
+        fs::read_to_string(&log).ok().filter(|text| text.contains("200"))
+    });
+    assert_eq!(shop.pid("web"), web);
+
+    let gateway = of_role(&shop.copy, Role::Gateway);
+    shop.copy.kill_server();
+    shop.copy.serve();
+    assert_eq!(get(&url).expect("it answers").status, 200);
+    assert_eq!(of_role(&shop.copy, Role::Gateway), gateway, "the same settings need no other gateway");
 }
 
 #[test]
