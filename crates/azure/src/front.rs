@@ -1,4 +1,4 @@
-//! How a site's requests are spread: the affinity cookie, and the parts that go to its slots.
+//! How a site's requests are received and spread: over TLS only, the affinity cookie, the parts that go to its slots.
 
 use pillion_arm::{ConfigName, Resource, ResourceKind};
 use pillion_control::{Share, SiteFront};
@@ -10,6 +10,7 @@ impl Azure {
     /// Reads what a site says of it. Rules for slots that are not there have no effect.
     pub(crate) fn site_front(&self, site: &Resource) -> SiteFront {
         let affinity = site.property("clientAffinityEnabled").and_then(Value::as_bool).unwrap_or(true);
+        let https_only = site.property("httpsOnly").and_then(Value::as_bool).unwrap_or(false);
         let mut shares = Vec::new();
         if site.id.kind() == ResourceKind::Site {
             let index = self.index();
@@ -32,6 +33,6 @@ impl Azure {
                 shares.push(Share { slot: slot.resource.id.name().to_owned(), app, share });
             }
         }
-        SiteFront { affinity, shares }
+        SiteFront { affinity, https_only, shares }
     }
 }

@@ -26,12 +26,15 @@ pub struct Front {
     pub site: Option<SiteFront>,
 }
 
-/// How requests to a site are spread.
+/// How requests to a site are received and spread.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SiteFront {
     /// A client stays with the instance that answered it first (a cookie says which).
     pub affinity: bool,
+    /// Clients that came to a trusted proxy without TLS are sent to where they have TLS.
+    #[serde(default)]
+    pub https_only: bool,
     /// Parts of the requests that go to slots.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<Share>,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     body::{Progress, RequestBody, ResponseBody, UpstreamBody},
     exchange::Exchange,
-    headers, hold,
+    headers, hold, https_only,
     instance::Instance,
     listen::Connection,
     page::{self, Page},
@@ -187,6 +187,7 @@ impl Way {
             }
         };
         self.0.set_app(app.clone());
+        https_only::check(&app, self.0.connection.peer.trust, &request, host.as_ref())?;
         hold::admit(&self.0.connection.gateway, &app.counters)?;
         if visit.is_some() {
             let target = HeaderValue::from_str(request.uri().path_and_query().map_or("/", PathAndQuery::as_str));
@@ -350,13 +351,9 @@ fn settle_target(request: &mut Request<Incoming>) -> Result<Option<HeaderValue>,
     match &host {
         None if request.version() == Version::HTTP_11 => Err(Page::bad_request("HostMissing", "The request has no Host header.")),
         None => Ok(None),
-        Some(value) if value.as_bytes().iter().all(is_host_byte) && !value.is_empty() => Ok(host),
+        Some(value) if headers::is_host(value.as_bytes()) => Ok(host),
         Some(_) => Err(Page::bad_request("HostInvalid", "The host name is invalid.")),
     }
-}
-
-fn is_host_byte(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']')
 }
 
 /// Sees to it that a body of unknown length is sent at all: hyper assumes that GET and HEAD have none.

@@ -11,8 +11,8 @@ use http::{
 use crate::listen::Peer;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -83,6 +83,18 @@ pub fn request(headers: &mut HeaderMap, peer: &Peer, host: Option<HeaderValue>) 
 /// Prepares a response's headers for a client; returns the upgrade it agrees to.
 pub fn response(headers: &mut HeaderMap) -> Option<HeaderValue> {
     end_hop(headers)
+}
+
+/// Returns the first of a header's comma-separated values, over all its lines: what the proxy nearest to the client wrote.
+pub fn outermost<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let values = headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    values.map(<[u8]>::trim_ascii).find(|value| !value.is_empty())
+}
+
+/// Returns whether a text can stand where a host with or without port stands.
+pub fn is_host(text: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']');
+    !text.is_empty() && text.iter().all(fits)
 }
 
 /// Returns whether a comma-separated list holds a token, in any case and whatever its parameters.

@@ -20,6 +20,7 @@ mod frame;
 mod gate;
 mod headers;
 mod hold;
+mod https_only;
 mod instance;
 mod limits;
 pub mod listen;
@@ -37,7 +38,7 @@ mod tunnel;
 mod upstream;
 mod workers;
 
-pub use args::Args;
+pub use args::{Args, Network, NetworkError};
 pub use limits::Limits;
 pub use role::run;
 pub use spawn::{SpawnError, Spawned, spawn};

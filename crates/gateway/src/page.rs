@@ -33,11 +33,14 @@ struct Words {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    /// Where the client is to go instead.
+    #[serde(skip)]
+    location: Option<HeaderValue>,
 }
 
 impl Page {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        let words = Words { message: message.into(), app: None, reason: None, hint: None };
+        let words = Words { message: message.into(), app: None, reason: None, hint: None, location: None };
         Self { status, code, words: Box::new(words), retry_after: None }
     }
 
@@ -118,6 +121,13 @@ impl Page {
             .reason(format!("Nothing came for {waited_secs} s."))
     }
 
+    pub fn https_only(app: &str, location: HeaderValue) -> Self {
+        let message = format!("The app `{app}` is to be asked over HTTPS.");
+        let mut page = Self::new(StatusCode::MOVED_PERMANENTLY, "HttpsOnly", message).app(app);
+        page.words.location = Some(location);
+        page
+    }
+
     fn app(mut self, app: &str) -> Self {
         self.words.app = Some(app.to_owned());
         self
@@ -142,6 +152,15 @@ impl Page {
     pub fn answer(self, html: bool, mut exchange: Box<Exchange>) -> Response<ResponseBody> {
         exchange.status = self.status.as_u16();
         exchange.code = self.code;
+        if let Some(location) = self.words.location {
+            // Without a word, as in App Service: clients go there unread.
+            let mut response = Response::new(ResponseBody::Page { bytes: Bytes::new(), exchange });
+            *response.status_mut() = self.status;
+            response.headers_mut().insert(header::LOCATION, location);
+            // A cache between would give it to clients with TLS, too, and send them round in circles.
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            return response;
+        }
         let (kind, text) = if html { ("text/html; charset=utf-8", self.html()) } else { ("application/json", self.json()) };
         let bytes = Bytes::from(text);
         let mut response = Response::new(ResponseBody::Page { bytes, exchange });

@@ -94,6 +94,9 @@ pub struct AppRoute {
 pub struct SiteRoute {
     /// A client stays with the instance that answered it first.
     pub affinity: bool,
+    /// A trusted proxy's client that came without TLS is sent to where it has TLS.
+    #[serde(default)]
+    pub https_only: bool,
     #[serde(default)]
     pub shares: Vec<ShareRoute>,
 }
@@ -143,4 +146,17 @@ pub struct AppStats {
     pub active: u64,
     /// Sum of response times in microseconds.
     pub response_usec: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_of_an_older_server_demands_no_tls() {
+        let site: SiteRoute = serde_json::from_str(r#"{"affinity":true}"#).expect("a site");
+        assert_eq!(site, SiteRoute { affinity: true, https_only: false, shares: Vec::new() });
+        let demanding: SiteRoute = serde_json::from_str(r#"{"affinity":true,"httpsOnly":true}"#).expect("a site");
+        assert!(demanding.https_only);
+    }
 }

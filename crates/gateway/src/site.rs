@@ -148,7 +148,7 @@ mod tests {
 
     fn site(share: u32) -> Routes {
         let shares = vec![ShareRoute { slot: "Blue".into(), app: "shop--blue".into(), share }];
-        let site = SiteRoute { affinity: true, shares };
+        let site = SiteRoute { affinity: true, https_only: false, shares };
         let apps = [app("shop", Some(site)), app("shop--blue", None)].map(|app| (Vec::new(), app)).into();
         Routes::new(1, apps, HashMap::new())
     }

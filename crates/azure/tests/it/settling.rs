@@ -133,6 +133,36 @@ async fn the_plans_capacity_is_how_many_instances_its_apps_have() {
 }
 
 #[tokio::test]
+async fn https_only_of_a_site_and_of_a_slot_are_in_the_routes_of_their_apps() {
+    let bench = Bench::new().await;
+    let shop = bench.running_shop().await;
+    let slot = shop.child("slots", "blue");
+    let demand = |https_only: Value| {
+        let mut body = site_body();
+        body["properties"]["httpsOnly"] = https_only;
+        body
+    };
+    bench.must(&slot, demand(json!(true))).await;
+    bench.must(&container(&slot, "main"), container_body("web:1", 8080, true)).await;
+    let routes = bench.control.routes();
+    let routed = async |app: &str, wanted: bool| {
+        let has = bench.until(async || {
+            let table = routes.borrow().clone();
+            let route = table.apps.iter().find(|route| route.app.as_str() == app)?;
+            (route.site.as_ref()?.https_only == wanted).then_some(())
+        });
+        assert!(has.await.is_some(), "the route of {app} never says {wanted}");
+    };
+    routed("shop", false).await;
+    routed("shop--blue", true).await;
+    bench.must(&shop, demand(json!("true"))).await;
+    routed("shop", true).await;
+    routed("shop--blue", true).await;
+    bench.must(&shop, demand(json!(false))).await;
+    routed("shop", false).await;
+}
+
+#[tokio::test]
 async fn a_stopped_site_stays_stopped_and_a_started_one_runs() {
     let bench = Bench::new().await;
     let shop = bench.running_shop().await;

@@ -1,8 +1,8 @@
 //! `system reload`: what changes at once, what waits for a restart, and what is refused whole.
 
-use std::fs;
+use std::{fs, time::Duration};
 
-use pillion_e2e::{free_port, get, request};
+use pillion_e2e::{Role, free_port, get, of_role, request, until};
 
 use crate::shop::Shop;
 
@@ -23,10 +23,10 @@ fn changed_settings_come_into_force_while_the_app_runs_on() {
 
     let port = free_port();
     shop.copy
-        .configure(&format!("allowHostPaths: ['{path}']\nmaxInstances: 2\nlisten: ['127.0.0.1:{port}']\naccessLog: /tmp/x\n"));
+        .configure(&format!("allowHostPaths: ['{path}']\nmaxInstances: 2\nlisten: ['127.0.0.1:{port}']\naccessLog: /tmp/x\ntrustedProxies: [127.0.0.1]\n"));
     let reloaded = shop.copy.json(&["system", "reload"]);
     assert_eq!(reloaded["applied"], serde_json::json!(["listen", "allowHostPaths", "maxInstances"]));
-    assert_eq!(reloaded["needsRestart"], serde_json::json!(["accessLog"]));
+    assert_eq!(reloaded["needsRestart"], serde_json::json!(["accessLog", "trustedProxies"]));
 
     let applied = shop.copy.apply(&file);
     assert_eq!(applied.code, 0, "{}", applied.said());
@@ -40,6 +40,33 @@ fn changed_settings_come_into_force_while_the_app_runs_on() {
 }
 
 #[test]
+fn what_the_gateway_is_told_at_its_start_reaches_it_with_the_next_server_while_the_app_runs_on() {
+    let mut shop = Shop::open();
+    let (gateway, web) = (of_role(&shop.copy, Role::Gateway), shop.pid("web"));
+    let logs = tempfile::tempdir().expect("a directory");
+    let log = logs.path().join("access.log");
+    shop.copy.configure(&format!("accessLog: '{}'\ntrustedProxies: [127.0.0.1]\n", log.display()));
+    let url = shop.copy.url("shop");
+    shop.copy.kill_server();
+    shop.copy.serve();
+    until("another gateway takes its place", Duration::from_secs(30), || {
+        let now = of_role(&shop.copy, Role::Gateway);
+        (!now.is_empty() && !now.iter().any(|one| gateway.contains(one))).then_some(())
+    });
+    assert_eq!(get(&url).expect("it answers").status, 200);
+    until("the request is in the log", Duration::from_secs(10), || {
+        fs::read_to_string(&log).ok().filter(|text| text.contains("200"))
+    });
+    assert_eq!(shop.pid("web"), web);
+
+    let gateway = of_role(&shop.copy, Role::Gateway);
+    shop.copy.kill_server();
+    shop.copy.serve();
+    assert_eq!(get(&url).expect("it answers").status, 200);
+    assert_eq!(of_role(&shop.copy, Role::Gateway), gateway, "the same settings need no other gateway");
+}
+
+#[test]
 fn settings_that_are_wrong_are_refused_and_nothing_changes() {
     let shop = Shop::open();
     let before = shop.copy.json(&["system", "info"])["gateway"].clone();
@@ -48,6 +75,7 @@ fn settings_that_are_wrong_are_refused_and_nothing_changes() {
         (format!("maxInstances: 1\nlisten: ['127.0.0.1:{port}']\nlistne: 1\n"), "listne"),
         (format!("listen: ['127.0.0.1:{port}']\nmaxInstances: 0\n"), "maxInstances"),
         (format!("listen: ['127.0.0.1:{port}']\nregistryCertificates: [/nowhere.pem]\n"), "/nowhere.pem"),
+        (format!("listen: ['127.0.0.1:{port}']\ntrustedProxies: ['10.0.0.0/33']\n"), "trustedProxies"),
         ("maxInstances: 1\nlisten: ['192.0.2.1:80']\n".to_owned(), "192.0.2.1"),
     ] {
         shop.copy.configure(&settings);

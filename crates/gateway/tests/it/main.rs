@@ -7,6 +7,7 @@ mod control;
 mod failing;
 mod forwarding;
 mod holding;
+mod https_only;
 mod rig;
 mod routing;
 mod upstream;

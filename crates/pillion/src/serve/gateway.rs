@@ -7,6 +7,7 @@
 //! ```
 //! The sockets stay open here, so a gateway that dies refuses no connection: they wait in the kernel for the next one.
 
+mod adoption;
 mod counting;
 mod drained;
 mod sockets;
@@ -35,7 +36,11 @@ use tokio::{
 
 pub use counting::Counting;
 
-use self::{drained::Drained, sockets::Sockets};
+use self::{
+    adoption::{adopt, is_outdated},
+    drained::Drained,
+    sockets::Sockets,
+};
 use super::{Settings, Slot};
 use crate::{complaint::Complaint, layout::Layout, role};
 
@@ -44,6 +49,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A gateway that lived so long was well: clients wait for the next one, so it comes without a longer pause.
 const WELL_AFTER: Duration = Duration::from_millis(500);
+
+/// A gateway that another replaces has this long to finish what is under way; new connections wait in the kernel meanwhile.
+const MAKE_WAY: Duration = Duration::from_secs(5);
 
 /// What the rest of the server may know of the gateway.
 #[derive(Debug, Clone, Default)]
@@ -121,6 +129,7 @@ impl GatewayKeeper {
         let (uid, gid) = slot.gateway_owner();
         let mut args = Args::new(control.clone(), uid, gid);
         args.access_log.clone_from(&settings.access_log);
+        args.trusted_proxies = settings.trusted_proxies();
         let (client, inherited) = adopt(&control).await;
         let sockets = Sockets::open(listen, inherited)?;
         Ok(Self {
@@ -150,7 +159,9 @@ impl GatewayKeeper {
         let (publish, facts) = watch::channel(GatewayFacts::default());
         let (moves, moving) = mpsc::channel(1);
         let (clients, connected) = watch::channel(None);
-        let task = tokio::spawn(Keeping { keeper: self, routes, publish, clients, moving, last_generation: 0 }.run(ordered));
+        let task = tokio::spawn(
+            Keeping { keeper: self, routes, publish, clients, moving, last_generation: 0, replaced: false }.run(ordered),
+        );
         Gateway { orders, moves, task, facts, clients: connected }
     }
 }
@@ -197,6 +208,8 @@ struct Keeping {
     moving: mpsc::Receiver<Move>,
     /// The gateway only takes rising generations, and outlives servers whose own count begins anew.
     last_generation: u64,
+    /// A gateway had to make way for one with the settings of now. Once is enough: what does not go then stays.
+    replaced: bool,
 }
 
 /// Why one conversation with a gateway is over.
@@ -268,6 +281,13 @@ impl Keeping {
                 },
             }
         }
+        // Only now, with a table for the next one: an adopted gateway goes on by what the server before told it.
+        if !self.replaced && is_outdated(client.pid(), &self.keeper.args) {
+            self.replaced = true;
+            tracing::info!(pid = client.pid(), "the gateway was started with other settings; another takes its place");
+            end(client, MAKE_WAY, &self.keeper.control).await;
+            return Over::Gone;
+        }
         let mut listening = false;
         loop {
             let routes = self.routes.borrow_and_update().clone();
@@ -324,21 +344,6 @@ impl Keeping {
         client.table(table::of(routes, self.last_generation)).await?;
         self.keeper.drained.in_force(routes);
         Ok(())
-    }
-}
-
-/// Connects to a gateway that outlived the last server, and takes back its listening sockets.
-async fn adopt(control: &Path) -> (Option<(Client, mpsc::Receiver<News>)>, sockets::Inherited) {
-    let Ok((client, news)) = Client::connect(control).await else { return (None, Vec::new()) };
-    match client.listeners().await {
-        Ok(listeners) => {
-            tracing::info!(pid = client.pid(), "the gateway still runs; adopting it");
-            (Some((client, news)), listeners)
-        }
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the gateway kept its sockets to itself");
-            (Some((client, news)), Vec::new())
-        }
     }
 }
 

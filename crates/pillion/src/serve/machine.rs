@@ -143,7 +143,8 @@ impl System for Machine {
         };
         let (needs_restart, applied) = changed.into_iter().partition(waits);
         let access_log = in_force.access_log.take();
-        *in_force = Settings { access_log, ..read };
+        let trusted_proxies = std::mem::take(&mut in_force.trusted_proxies);
+        *in_force = Settings { access_log, trusted_proxies, ..read };
         Ok(Reloaded { applied, needs_restart })
     }
 
@@ -176,8 +177,8 @@ impl System for Machine {
     }
 }
 
-/// The gateway opens its log once, when it starts.
-const NEED_RESTART: &[&str] = &["accessLog"];
+/// The gateway is told these once, when it starts.
+const NEED_RESTART: &[&str] = &["accessLog", "trustedProxies"];
 
 const UNCHANGED: &str = "the settings in force are still the old ones";
 

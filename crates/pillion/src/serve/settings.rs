@@ -8,6 +8,7 @@ use std::{
 };
 
 use pillion_azure::deployment::{LinkSettings, Network};
+use pillion_gateway::Network as ProxyNetwork;
 use pillion_host::{LogLimits, Tuning};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub logs: Logs,
     /// A file for the gateway's access log, one JSON object a request. None where absent.
     pub access_log: Option<PathBuf>,
+    /// Addresses or networks (`10.0.0.0/8`) of proxies whose word the gateway takes for who asked, and how. None where absent.
+    pub trusted_proxies: Vec<String>,
     /// Instances an app may have at most; 30 where absent.
     pub max_instances: Option<u32>,
     /// Seconds that requests under way may hold up the stop of an instance; 30 where absent.
@@ -122,6 +125,9 @@ impl Settings {
         if self.access_log.as_ref().is_some_and(|path| path.is_relative()) {
             return Err(("accessLog", "must be an absolute path".into()));
         }
+        if let Some(wrong) = self.trusted_proxies.iter().find_map(|network| network.parse::<ProxyNetwork>().err()) {
+            return Err(("trustedProxies", format!("must name addresses or networks: {wrong}")));
+        }
         if let Some(registry) = self.insecure_registries.iter().find(|registry| registry.contains('/') || registry.is_empty()) {
             return Err((
                 "insecureRegistries",
@@ -178,6 +184,12 @@ impl Settings {
         })
     }
 
+    /// Returns the proxies that the gateway believes.
+    pub fn trusted_proxies(&self) -> Vec<ProxyNetwork> {
+        // What does not parse was refused when the settings were read.
+        self.trusted_proxies.iter().filter_map(|network| network.parse().ok()).collect()
+    }
+
     pub fn max_instances(&self) -> u32 {
         self.max_instances.unwrap_or(30)
     }
@@ -230,6 +242,11 @@ mod tests {
         assert_eq!(Settings::read(&path).unwrap(), Settings::default());
         std::fs::write(&path, "# nothing\n").unwrap();
         assert_eq!(Settings::read(&path).unwrap(), Settings::default());
+        std::fs::write(&path, "trustedProxies: [127.0.0.1, '10.0.0.0/8', '::1']\n").unwrap();
+        let read = Settings::read(&path).unwrap();
+        let proxies: Vec<String> = read.trusted_proxies().iter().map(ToString::to_string).collect();
+        assert_eq!(proxies, ["127.0.0.1/32", "10.0.0.0/8", "::1/128"]);
+        assert_eq!(read.changed(&Settings::default()), ["trustedProxies"]);
         std::fs::write(&path, "listen: ['0.0.0.0:80']\nlogs: { files: 2 }\n").unwrap();
         let read = Settings::read(&path).unwrap();
         assert_eq!(read.listen, ["0.0.0.0:80".parse().unwrap()]);
@@ -240,6 +257,8 @@ mod tests {
             ("maxInstances: 0", "maxInstances"),
             ("logs: { fileBytes: 1 }", "logs"),
             ("insecureRegistries: ['http://here']", "insecureRegistries"),
+            ("trustedProxies: ['10.0.0.0/33']", "trustedProxies"),
+            ("trustedProxies: ['127.0.0.1', proxy.example]", "trustedProxies"),
             ("endpoint: { certificate: /c.pem }", "endpoint"),
             ("endpoint: { certificate: c.pem, key: /k.pem }", "endpoint"),
             ("endpoint: { names: ['https://here'] }", "endpoint"),

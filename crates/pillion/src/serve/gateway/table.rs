@@ -30,6 +30,7 @@ pub fn of(routes: &Routes, generation: u64) -> RouteTable {
             .collect(),
         site: route.site.as_ref().map(|site| SiteRoute {
             affinity: site.affinity,
+            https_only: site.https_only,
             shares: site
                 .shares
                 .iter()
@@ -38,4 +39,29 @@ pub fn of(routes: &Routes, generation: u64) -> RouteTable {
         }),
     });
     RouteTable { generation, apps: apps.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use pillion_control::{AppRoute, Share, SiteFront};
+
+    use super::*;
+
+    #[test]
+    fn what_holds_for_a_site_goes_along() {
+        let share = Share { slot: "blue".into(), app: "shop--blue".parse().unwrap(), share: 1_000 };
+        let site = SiteFront { affinity: false, https_only: true, shares: vec![share] };
+        let app = AppRoute {
+            app: "shop".parse().unwrap(),
+            hosts: Vec::new(),
+            port: 0,
+            state: RouteState::Stopped,
+            instances: Vec::new(),
+            site: Some(site),
+        };
+        let table = of(&Routes { generation: 7, apps: vec![app] }, 2);
+        let share = ShareRoute { slot: "blue".into(), app: "shop--blue".into(), share: 1_000 };
+        assert_eq!(table.generation, 2);
+        assert_eq!(table.apps[0].site, Some(SiteRoute { affinity: false, https_only: true, shares: vec![share] }));
+    }
 }
