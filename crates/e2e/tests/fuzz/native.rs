@@ -149,7 +149,9 @@ fn well_said(asked: &Asked, told: &Told) {
 }
 
 fn may_take_long(asked: &Asked) -> bool {
-    ["waitSeconds", "follow", "/exec", "/pull"].iter().any(|word| asked.target.contains(word)) || asked.method == "DELETE"
+    // Starts and restarts answer once the containers run, and what chance made of a probe may keep one from it for a minute.
+    ["waitSeconds", "follow", "/exec", "/pull", "/restart", "/start"].iter().any(|word| asked.target.contains(word))
+        || asked.method == "DELETE"
 }
 
 fn alive(pid: Option<i32>) -> bool {
