@@ -99,6 +99,7 @@ fn run_suites(kernels: &[Kernel], disk: &std::path::Path) -> Outcome<Tally> {
             goto: "/sbin/run-suites",
             options: "",
             memory: "3G",
+            processors: "2",
             reset: Reset::Ends,
             within: WITHIN,
         };

@@ -45,6 +45,9 @@ pub struct Guest<'a> {
     /// Further words for the kernel's command line.
     pub options: &'a str,
     pub memory: &'a str,
+    /// Emulated processors that run at once now and then see code that the other is changing, and a kernel changes its own
+    /// while it boots: a machine that boots often has one.
+    pub processors: &'a str,
     pub reset: Reset,
     /// From power to power. An emulated machine is some ten times slower than the one it runs on.
     pub within: Duration,
@@ -85,7 +88,7 @@ impl Guest<'_> {
     fn qemu(&self) -> Command {
         let accel = std::env::var(ACCEL).unwrap_or_else(|_| "tcg,thread=multi".to_owned());
         let mut qemu = Command::new("qemu-system-x86_64");
-        qemu.args(["-accel", &accel, "-cpu", "max", "-smp", "2", "-m", self.memory])
+        qemu.args(["-accel", &accel, "-cpu", "max", "-smp", self.processors, "-m", self.memory])
             .args(["-nodefaults", "-display", "none", "-serial", "stdio"])
             .arg("-kernel")
             .arg(&self.kernel.image)

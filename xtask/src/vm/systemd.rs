@@ -74,6 +74,7 @@ fn boot(release: &Release, kernel: &Kernel, payload: &Path) -> Outcome<Tally> {
         goto: "/sbin/init",
         options: OPTIONS,
         memory: "1G",
+        processors: "1",
         reset: Reset::Boots,
         within: WITHIN,
     };
