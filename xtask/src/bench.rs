@@ -3,6 +3,7 @@
 //! Never a test: a shared machine makes every absolute number wobble, so peers alternate and ratios count.
 
 mod arm;
+mod disk;
 mod figures;
 mod footprint;
 mod machine;
@@ -76,9 +77,10 @@ impl Bench {
     }
 
     fn measure(self) -> Outcome {
+        let disk = disk::Disk::make()?;
         let registry = Registry::start(Users::Anyone);
         let images = pod::Images::push(&registry);
-        let machine = machine::Machine::look()?;
+        let machine = machine::Machine::look(disk.described()?)?;
         let wanted = |name: &str| self.only.as_deref().is_none_or(|only| name.contains(only));
         let mut rows = Vec::new();
         if wanted("start") {

@@ -42,6 +42,7 @@ pub const PEERS: &[Need] = &[
     Need { shows: "/usr/sbin/iptables", package: "iptables" },
     Need { shows: "/usr/sbin/nginx", package: "nginx-light" },
     Need { shows: "/usr/bin/wrk", package: "wrk" },
+    Need { shows: "/usr/sbin/mkfs.ext4", package: "e2fsprogs" },
 ];
 
 /// The version that was tried; it is a pre-release, so nothing newer is taken by itself.

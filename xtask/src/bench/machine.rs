@@ -11,11 +11,11 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Looks at the machine.
+    /// Looks at the machine; `disk` says what the state of both sides lies on.
     ///
     /// # Errors
     /// A peer cannot be asked for its version.
-    pub fn look() -> Outcome<Machine> {
+    pub fn look(disk: String) -> Outcome<Machine> {
         let kernel = read("/proc/sys/kernel/osrelease");
         let cpuinfo = read("/proc/cpuinfo");
         let model = cpuinfo
@@ -34,6 +34,7 @@ impl Machine {
             format!("{cores} cores ({model}), {} GiB memory, {}", memory.unwrap_or(0).div_ceil(1 << 20), distribution()),
             format!("Linux {}, cgroup {}", kernel.trim(), cgroups()),
             format!("{}, {}, {}", podman.trim(), runc.lines().next().unwrap_or_default(), nginx.trim()),
+            disk,
         ];
         Ok(Machine { lines, load_before: load() })
     }

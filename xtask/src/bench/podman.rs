@@ -11,12 +11,14 @@ use crate::run::{Outcome, output};
 
 /// The bridge of podman's default network.
 const BRIDGE: &str = "/sys/class/net/cni-podman0";
+/// What the names of its directories begin with.
+pub const PREFIX: &str = "bench-podman-";
 /// Where a pod that nginx proxies to is found.
 pub const ADDRESS: &str = "10.88.0.77";
 
 /// Podman; when dropped its pods, mounts and files are removed.
 pub struct Podman {
-    dir: tempfile::TempDir,
+    dir: PathBuf,
     /// The bridge was not there before.
     makes_bridge: bool,
 }
@@ -27,7 +29,7 @@ impl Podman {
     /// # Errors
     /// Podman refuses.
     pub fn with(images: &Images) -> Outcome<Podman> {
-        let dir = tempfile::Builder::new().prefix("bench-podman-").tempdir().map_err(|error| error.to_string())?;
+        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(|error| error.to_string())?.keep();
         let conf = format!(
             "[containers]
 default_ulimits = []
@@ -40,7 +42,7 @@ infra_image = \"{}\"
 ",
             images.pause
         );
-        fs::write(dir.path().join("containers.conf"), conf).map_err(|error| error.to_string())?;
+        fs::write(dir.join("containers.conf"), conf).map_err(|error| error.to_string())?;
         let podman = Podman { dir, makes_bridge: !Path::new(BRIDGE).exists() };
         for image in images.all() {
             podman.pull(image)?;
@@ -48,9 +50,14 @@ infra_image = \"{}\"
         Ok(podman)
     }
 
+    /// Removes what a run that was killed left in its directory.
+    pub fn left(dir: &Path) {
+        drop(Podman { dir: dir.to_owned(), makes_bridge: true });
+    }
+
     /// Returns a command line up to podman's own arguments.
     fn command(&self) -> Command {
-        let path = |name: &str| self.dir.path().join(name);
+        let path = |name: &str| self.dir.join(name);
         let mut command = Command::new("podman");
         command.env("CONTAINERS_CONF", path("containers.conf"));
         for (option, place) in [("--root", "root"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
@@ -97,7 +104,7 @@ infra_image = \"{}\"
     /// # Errors
     /// Podman refuses.
     pub fn push_layers(&self, trees: &[&str], name: &str) -> Outcome {
-        let empty = self.dir.path().join("empty.tar");
+        let empty = self.dir.join("empty.tar");
         output(Command::new("tar").args(["--create", "--files-from", "/dev/null", "--file"]).arg(&empty))?;
         let made = |n: usize| format!("localhost/layers:{n}");
         output(self.command().arg("import").arg(&empty).arg(made(0)))?;
@@ -116,7 +123,7 @@ infra_image = \"{}\"
     /// # Errors
     /// The file cannot be written.
     fn file(&self, pod: &str) -> Outcome<PathBuf> {
-        let path = self.dir.path().join("pod.yaml");
+        let path = self.dir.join("pod.yaml");
         fs::write(&path, pod).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(path)
     }
@@ -133,7 +140,7 @@ infra_image = \"{}\"
     pub fn helpers(&self) -> Vec<u32> {
         super::footprint::processes(|words| {
             words.first().is_some_and(|program| program.ends_with("conmon"))
-                && words.iter().any(|word| Path::new(word).starts_with(self.dir.path()))
+                && words.iter().any(|word| Path::new(word).starts_with(&self.dir))
         })
     }
 }
@@ -143,8 +150,11 @@ impl Drop for Podman {
         if let Err(reason) = self.clear() {
             eprintln!("bench: podman's pods are not removed: {reason}");
         }
-        let overlay = self.dir.path().join("root/overlay");
+        let overlay = self.dir.join("root/overlay");
         let _ = Command::new("umount").arg("--lazy").arg(overlay).output();
+        if let Err(error) = fs::remove_dir_all(&self.dir) {
+            eprintln!("bench: {}: {error}", self.dir.display());
+        }
         if self.makes_bridge {
             let _ = Command::new("ip").args(["link", "delete", "cni-podman0"]).output();
         }
