@@ -18,6 +18,8 @@ pub const EVERYTHING: &[Need] = &[
     Need { shows: "/usr/bin/docker-registry", package: "docker-registry" },
     Need { shows: "/usr/bin/redis-server", package: "redis-server" },
     Need { shows: "/usr/bin/htpasswd", package: "apache2-utils" },
+    Need { shows: "/usr/sbin/nginx", package: "nginx-light" },
+    Need { shows: "/usr/bin/openssl", package: "openssl" },
     Need { shows: "/usr/bin/busybox", package: "busybox-static" },
     Need { shows: "/usr/sbin/nft", package: "nftables" },
     Need { shows: "/usr/sbin/ip", package: "iproute2" },
@@ -40,7 +42,6 @@ pub const PEERS: &[Need] = &[
     Need { shows: "/usr/bin/conmon", package: "conmon" },
     Need { shows: "/usr/lib/cni/bridge", package: "containernetworking-plugins" },
     Need { shows: "/usr/sbin/iptables", package: "iptables" },
-    Need { shows: "/usr/sbin/nginx", package: "nginx-light" },
     Need { shows: "/usr/bin/wrk", package: "wrk" },
     Need { shows: "/usr/sbin/mkfs.ext4", package: "e2fsprogs" },
 ];

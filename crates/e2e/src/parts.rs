@@ -9,6 +9,8 @@ pub enum Part {
     Registry,
     /// Debian's `redis-server`.
     Redis,
+    /// Debian's `nginx`, as the proxy that has the TLS.
+    Nginx,
     /// Debian's `htpasswd`, of `apache2-utils`.
     Htpasswd,
     /// The OTLP collector `rotel` of the Python index.
@@ -25,6 +27,7 @@ impl Part {
         match self {
             Part::Registry => "/usr/bin/docker-registry".into(),
             Part::Redis => "/usr/bin/redis-server".into(),
+            Part::Nginx => "/usr/sbin/nginx".into(),
             Part::Htpasswd => "/usr/bin/htpasswd".into(),
             Part::Rotel => workspace().join("target/parts/rotel/rotel/rotel-agent"),
             Part::Az => workspace().join("target/parts/az/bin/az"),

@@ -189,13 +189,13 @@ impl Way {
         self.0.set_app(app.clone());
         https_only::check(&app, self.0.connection.peer.trust, &request, host.as_ref())?;
         hold::admit(&self.0.connection.gateway, &app.counters)?;
+        let wanted = headers::request(request.headers_mut(), &self.0.connection.peer, host.as_ref());
         if visit.is_some() {
             let target = HeaderValue::from_str(request.uri().path_and_query().map_or("/", PathAndQuery::as_str));
             let target = target.unwrap_or_else(|_| HeaderValue::from_static("/"));
             let peer = self.0.connection.peer.address;
-            site::announce(request.headers_mut(), &app.counters.app, peer, host.as_ref(), &target);
+            site::announce(request.headers_mut(), &app.counters.app, peer, host, &target);
         }
-        let wanted = headers::request(request.headers_mut(), &self.0.connection.peer, host);
         let upgrade = match wanted {
             Some(wanted) if request.version() == Version::HTTP_11 => {
                 let upgrade = hyper::upgrade::on(&mut request);

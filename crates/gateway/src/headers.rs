@@ -46,7 +46,7 @@ pub fn end_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Prepares a request's headers for an instance; returns the upgrade it asks for.
-pub fn request(headers: &mut HeaderMap, peer: &Peer, host: Option<HeaderValue>) -> Option<HeaderValue> {
+pub fn request(headers: &mut HeaderMap, peer: &Peer, host: Option<&HeaderValue>) -> Option<HeaderValue> {
     let takes_trailers = headers.get(header::TE).is_some_and(|te| has_token(te, "trailers"));
     let upgrade = end_hop(headers).filter(|wanted| !has_token(wanted, "h2c"));
     headers.remove(header::TE);
@@ -62,7 +62,7 @@ pub fn request(headers: &mut HeaderMap, peer: &Peer, host: Option<HeaderValue>) 
             headers.insert(FORWARDED_FOR, peer.forwarded_for.clone());
             headers.insert(FORWARDED_PROTO, peer.scheme.clone());
             match host {
-                Some(host) => headers.insert(FORWARDED_HOST, host),
+                Some(host) => headers.insert(FORWARDED_HOST, host.clone()),
                 None => headers.remove(FORWARDED_HOST),
             };
             headers.remove(FORWARDED_PORT);
@@ -73,7 +73,7 @@ pub fn request(headers: &mut HeaderMap, peer: &Peer, host: Option<HeaderValue>) 
             append(headers, FORWARDED_FOR, &peer.forwarded_for);
             headers.entry(FORWARDED_PROTO).or_insert_with(|| peer.scheme.clone());
             if let (Entry::Vacant(vacant), Some(host)) = (headers.entry(FORWARDED_HOST), host) {
-                vacant.insert(host);
+                vacant.insert(host.clone());
             }
         }
     }
@@ -194,7 +194,7 @@ mod tests {
             ("forwarded", "for=1.1.1.1"),
             ("x-real-ip", "1.1.1.1"),
         ]);
-        request(&mut map, &peer(Trust::Stranger), Some(HeaderValue::from_static("shop")));
+        request(&mut map, &peer(Trust::Stranger), Some(&HeaderValue::from_static("shop")));
         assert_eq!(map.len(), 3);
         assert_eq!(map[FORWARDED_FOR], "192.0.2.7");
         assert_eq!(map[FORWARDED_PROTO], "http");
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_trusted_proxy_is_appended_to() {
         let mut map = headers(&[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2"), ("x-forwarded-proto", "https")]);
-        request(&mut map, &peer(Trust::Proxy), Some(HeaderValue::from_static("shop")));
+        request(&mut map, &peer(Trust::Proxy), Some(&HeaderValue::from_static("shop")));
         assert_eq!(map[FORWARDED_FOR], "1.1.1.1, 2.2.2.2, 192.0.2.7");
         assert_eq!(map[FORWARDED_PROTO], "https");
         assert_eq!(map[FORWARDED_HOST], "shop");

@@ -6,6 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use crate::{
+    headers::{self, FORWARDED_PROTO},
     instance::Lease,
     routes::{App, Routes, random},
 };
@@ -94,8 +95,9 @@ impl Visit {
 }
 
 /// Tells the program behind who asks and for what, in the headers that App Service's front end adds. What a client wrote in
-/// them is replaced.
-pub fn announce(headers: &mut HeaderMap, site: &str, peer: SocketAddr, host: Option<&HeaderValue>, target: &HeaderValue) {
+/// them is replaced; `X-Forwarded-Proto` is settled already.
+pub fn announce(headers: &mut HeaderMap, site: &str, peer: SocketAddr, host: Option<HeaderValue>, target: &HeaderValue) {
+    let scheme = if headers::outermost(headers, &FORWARDED_PROTO).is_some_and(is_secure) { "https" } else { "http" };
     let mut set = |name: &'static str, value: Option<HeaderValue>| {
         let name = HeaderName::from_static(name);
         match value {
@@ -107,14 +109,19 @@ pub fn announce(headers: &mut HeaderMap, site: &str, peer: SocketAddr, host: Opt
     let hex = |digits: usize| (0..digits).map(|_| char::from(b"0123456789abcdef"[random(16)])).collect::<String>();
     let id = format!("{}-{}-4{}-8{}-{}", hex(8), hex(4), hex(3), hex(3), hex(12));
     set("x-arr-log-id", text(id));
-    // Only requests that came over TLS carry the certificate's name here.
+    // It describes the certificate that the front end showed, which a proxy in front of this one does not pass on.
     set("x-arr-ssl", None);
     set("client-ip", text(SocketAddr::new(peer.ip().to_canonical(), peer.port()).to_string()));
-    set("disguised-host", host.cloned());
-    set("was-default-hostname", host.cloned());
+    set("disguised-host", host.clone());
+    set("was-default-hostname", host);
     set("x-site-deployment-id", text(site.to_owned()));
     set("x-original-url", Some(target.clone()));
-    set("x-appservice-proto", Some(HeaderValue::from_static("http")));
+    set("x-appservice-proto", Some(HeaderValue::from_static(scheme)));
+}
+
+/// Some proxies name the scheme of a WebSocket.
+fn is_secure(scheme: &[u8]) -> bool {
+    scheme.eq_ignore_ascii_case(b"https") || scheme.eq_ignore_ascii_case(b"wss")
 }
 
 fn asked(uri: &Uri) -> Option<&str> {
@@ -200,12 +207,31 @@ mod tests {
             &mut headers,
             "shop",
             "[::ffff:192.0.2.7]:99".parse().expect("an address"),
-            Some(&host),
+            Some(host.clone()),
             &HeaderValue::from_static("/a?b"),
         );
         assert_eq!(headers["client-ip"], "192.0.2.7:99");
         assert_eq!((&headers["x-original-url"], &headers["disguised-host"]), (&HeaderValue::from_static("/a?b"), &host));
         assert_eq!(headers["x-arr-log-id"].len(), 36);
         assert!(!headers.contains_key("x-arr-ssl"));
+        assert_eq!(headers["x-appservice-proto"], "http");
+    }
+
+    #[test]
+    fn the_scheme_is_the_one_that_the_proxy_nearest_to_the_client_saw() {
+        for (forwarded, expected) in [
+            ("https", "https"),
+            ("WSS", "https"),
+            ("https, http", "https"),
+            ("http, https", "http"),
+            ("ws", "http"),
+            ("", "http"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-proto", forwarded.parse().expect("a value"));
+            headers.insert("x-appservice-proto", "invented".parse().expect("a value"));
+            announce(&mut headers, "shop", "192.0.2.7:99".parse().expect("an address"), None, &HeaderValue::from_static("/"));
+            assert_eq!(headers["x-appservice-proto"], expected, "{forwarded:?}");
+        }
     }
 }

@@ -46,7 +46,8 @@ impl Disk {
             .map_err(|error| format!("{}: {error}", disk.dir.display()))?;
         output(Command::new("mkfs.ext4").args(["-q", "-F", "-E", "lazy_itable_init=0"]).arg(&image))?;
         output(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&mounted))?;
-        tempfile::env::override_temp_dir(&mounted).map_err(|other| format!("temporary files go to {} already", other.display()))?;
+        tempfile::env::override_temp_dir(&mounted)
+            .map_err(|other| format!("temporary files go to {} already", other.display()))?;
         Ok(disk)
     }
 
@@ -56,8 +57,12 @@ impl Disk {
 
     /// Says what it is, for a reader of the figures.
     pub fn described(&self) -> Outcome<String> {
-        let kernel_view = output(Command::new("findmnt").args(["--noheadings", "--output", "FSTYPE,OPTIONS"]).arg(self.mounted()))?;
-        Ok(format!("state of both sides on a file system of its own: {}", kernel_view.split_whitespace().collect::<Vec<_>>().join(" ")))
+        let kernel_view =
+            output(Command::new("findmnt").args(["--noheadings", "--output", "FSTYPE,OPTIONS"]).arg(self.mounted()))?;
+        Ok(format!(
+            "state of both sides on a file system of its own: {}",
+            kernel_view.split_whitespace().collect::<Vec<_>>().join(" ")
+        ))
     }
 }
 

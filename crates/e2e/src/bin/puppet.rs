@@ -115,11 +115,13 @@ fn converse(stream: TcpStream, status: u16, delay_ms: u64) -> std::io::Result<()
         }
         let target = line.split_whitespace().nth(1).unwrap_or("/").to_owned();
         let mut length = 0;
+        let mut headers = String::new();
         loop {
             line.clear();
             if reader.read_line(&mut line)? == 0 || line == "\r\n" {
                 break;
             }
+            headers.push_str(&line.to_ascii_lowercase().replace('\r', ""));
             if let Some((name, value)) = line.split_once(':')
                 && name.eq_ignore_ascii_case("content-length")
             {
@@ -133,6 +135,7 @@ fn converse(stream: TcpStream, status: u16, delay_ms: u64) -> std::io::Result<()
         let status = target.strip_prefix("/status/").and_then(|code| code.parse().ok()).unwrap_or(status);
         let answer = match target.as_str() {
             "/env" => env::vars().map(|(name, value)| format!("{name}={value}\n")).collect(),
+            "/headers" => headers,
             "/pid" => format!("{}\n", std::process::id()),
             "/count" => format!("{}\n", COUNT.fetch_add(1, Ordering::Relaxed) + 1),
             peer if peer.starts_with("/peer/") => ask(&peer["/peer/".len()..]),

@@ -5,6 +5,7 @@ mod containers;
 mod faults;
 mod groups;
 mod guide;
+mod https_only;
 mod login;
 mod logs;
 mod sdk;
