@@ -3,6 +3,7 @@
 mod autoscale;
 mod container;
 mod fields;
+mod front;
 mod group;
 mod identity;
 mod logs;
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 use crate::{ArmError, ConfigName, Resource, ResourceId, ResourceKind, Surroundings, initial};
 use fields::{scalar, tags, take};
 
+pub use front::{access_rules, cors};
 pub(crate) use plan::SIZES;
 pub(crate) use settings::CONNECTION_TYPES;
 

@@ -34,7 +34,7 @@ mod shelf;
 mod validate;
 mod worker;
 
-pub use link::{LinkSettings, Network, NetworkError};
+pub use link::LinkSettings;
 pub use resources::{Foretold, Put, Resources};
 pub use service::{Begun, Deployments};
 pub use settings::Settings;

@@ -1,8 +1,9 @@
-//! How a site's requests are received and spread: over TLS only, the affinity cookie, the parts that go to its slots.
+//! How a site's requests are received and spread: over TLS only, from whom, the affinity cookie, the parts that go to its slots.
 
-use pillion_arm::{ConfigName, Resource, ResourceKind};
+use pillion_arm::{ArmError, ConfigName, Resource, ResourceKind, access_rules, cors};
 use pillion_control::{Share, SiteFront};
-use serde_json::Value;
+use pillion_model::{Access, AccessRules, Cors};
+use serde_json::{Map, Value};
 
 use crate::{Azure, names::public_name};
 
@@ -11,11 +12,13 @@ impl Azure {
     pub(crate) fn site_front(&self, site: &Resource) -> SiteFront {
         let affinity = site.property("clientAffinityEnabled").and_then(Value::as_bool).unwrap_or(true);
         let https_only = site.property("httpsOnly").and_then(Value::as_bool).unwrap_or(false);
+        let index = self.index();
+        let web = index.get(&site.id.config(ConfigName::Web)).map(|entry| entry.resource.clone());
+        let properties = web.as_ref().map(|web| &web.properties);
+        let (access, cors) = properties.map_or_else(Default::default, |web| received(site, web));
         let mut shares = Vec::new();
         if site.id.kind() == ResourceKind::Site {
-            let index = self.index();
-            let web = index.get(&site.id.config(ConfigName::Web)).map(|entry| entry.resource.clone());
-            let rules = web.as_ref().and_then(|web| web.property("experiments")?.get("rampUpRules")?.as_array().cloned());
+            let rules = properties.and_then(|web| web.get("experiments")?.get("rampUpRules")?.as_array().cloned());
             for rule in rules.into_iter().flatten() {
                 let host = rule["actionHostName"].as_str().and_then(|host| host.split(['.', ':']).next()).unwrap_or_default();
                 let prefix = format!("{}-", site.id.name());
@@ -33,6 +36,14 @@ impl Azure {
                 shares.push(Share { slot: slot.resource.id.name().to_owned(), app, share });
             }
         }
-        SiteFront { affinity, https_only, shares }
+        SiteFront { affinity, https_only, access, cors, shares }
     }
+}
+
+/// What was stored was checked. Should a rule be unreadable all the same, nobody gets in by mistake.
+fn received(site: &Resource, web: &Map<String, Value>) -> (AccessRules, Option<Cors>) {
+    let ignored = |error: ArmError| tracing::warn!(site = %site.id, %error, "a setting of the site's front end cannot be read");
+    let access = access_rules(web, "properties").map_err(ignored);
+    let cors = cors(web, "properties").map_err(ignored);
+    (access.unwrap_or(AccessRules { rules: Vec::new(), others: Access::Deny }), cors.unwrap_or_default())
 }

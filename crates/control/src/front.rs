@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use pillion_model::AppName;
+use pillion_model::{AccessRules, AppName, Cors};
 use pillion_store::{Batch, Document, Etag, Expect, Kind, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,10 @@ pub struct SiteFront {
     /// Clients that came to a trusted proxy without TLS are sent to where they have TLS.
     #[serde(default)]
     pub https_only: bool,
+    #[serde(default)]
+    pub access: AccessRules,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
     /// Parts of the requests that go to slots.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<Share>,

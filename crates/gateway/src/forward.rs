@@ -7,7 +7,9 @@ use hyper::{body::Incoming, client::conn::TrySendError, upgrade::OnUpgrade};
 use tokio::time::Instant;
 
 use crate::{
+    access,
     body::{Progress, RequestBody, ResponseBody, UpstreamBody},
+    cors,
     exchange::Exchange,
     headers, hold, https_only,
     instance::Instance,
@@ -181,13 +183,20 @@ impl Way {
             };
             if app.site.is_some() {
                 let (app, visit) = site::route(app, &routes, request.uri(), request.headers());
-                (app, visit.map(Box::new))
+                (app, visit)
             } else {
                 (app, None)
             }
         };
         self.0.set_app(app.clone());
-        https_only::check(&app, self.0.connection.peer.trust, &request, host.as_ref())?;
+        let peer = &self.0.connection.peer;
+        access::check(&app, peer, &self.0.connection.gateway.trusted_proxies, request.headers())?;
+        https_only::check(&app, peer.trust, &request, host.as_ref())?;
+        let cross_origin = cors::check(&app, &request)?;
+        let mut visit = visit.map(Box::new);
+        if let Some(visit) = &mut visit {
+            visit.cross_origin = cross_origin;
+        }
         hold::admit(&self.0.connection.gateway, &app.counters)?;
         let wanted = headers::request(request.headers_mut(), &self.0.connection.peer, host.as_ref());
         if visit.is_some() {
@@ -251,7 +260,7 @@ impl Way {
         self.0.status = response.status().as_u16();
         let agreed = headers::response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
-        if let (Some(visit), Some(lease)) = (&visit, &self.0.lease) {
+        if let (Some(visit), Some(lease)) = (visit, &self.0.lease) {
             visit.mark(response.headers_mut(), &lease.instance.name);
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {

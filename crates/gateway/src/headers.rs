@@ -3,14 +3,18 @@
 //! Policy: a client's own `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `Forwarded` and `X-Real-IP` are replaced or
 //! removed, because anyone can write them. From a trusted proxy, `For` is appended to and the others are kept.
 
+use std::net::{IpAddr, SocketAddr};
+
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{self, Entry},
 };
 
+use pillion_model::Cidr;
+
 use crate::listen::Peer;
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
@@ -89,6 +93,30 @@ pub fn response(headers: &mut HeaderMap) -> Option<HeaderValue> {
 pub fn outermost<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     let values = headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     values.map(<[u8]>::trim_ascii).find(|value| !value.is_empty())
+}
+
+/// Returns whose request this is: the connection's other end or, through proxies that are trusted, the last address before
+/// them in `X-Forwarded-For`. What stands further left anyone can have written.
+pub fn client(headers: &HeaderMap, peer: &Peer, trusted: &[Cidr]) -> IpAddr {
+    let mut client = peer.address.ip().to_canonical();
+    if peer.trust == Trust::Stranger {
+        return client;
+    }
+    let lines = headers.get_all(&FORWARDED_FOR).iter().rev();
+    for entry in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
+        let Some(address) = address(entry.trim_ascii()) else { break };
+        client = address.to_canonical();
+        if !trusted.iter().any(|block| block.contains(client)) {
+            break;
+        }
+    }
+    client
+}
+
+/// Reads an address of `X-Forwarded-For`; some proxies write the port along.
+pub fn address(entry: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(entry).ok()?;
+    text.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
 }
 
 /// Returns whether a text can stand where a host with or without port stands.

@@ -59,7 +59,7 @@ mod tests {
     };
 
     fn app(https_only: bool) -> App {
-        let site = SiteRoute { affinity: true, https_only, shares: Vec::new() };
+        let site = SiteRoute { https_only, ..SiteRoute::default() };
         let counters = Arc::new(AppCounters::new("shop"));
         App { counters, state: AppState::Stopped, serving: Vec::new(), site: Some(Box::new(site)) }
     }

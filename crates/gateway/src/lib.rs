@@ -8,12 +8,14 @@
 //! sockets that `gate` keeps in stock) and passes bodies through (`body`, `tunnel`). TLS and HTTP/2 will be other
 //! callers of [`listen::serve_connection`]'s border: any byte stream with a peer.
 
+mod access;
 mod access_log;
 mod args;
 mod body;
 pub mod client;
 mod compact;
 mod control;
+mod cors;
 mod exchange;
 mod forward;
 mod frame;
@@ -38,7 +40,7 @@ mod tunnel;
 mod upstream;
 mod workers;
 
-pub use args::{Args, Network, NetworkError};
+pub use args::Args;
 pub use limits::Limits;
 pub use role::run;
 pub use spawn::{SpawnError, Spawned, spawn};

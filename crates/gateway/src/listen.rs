@@ -20,6 +20,7 @@ use std::{
 use http::HeaderValue;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use pillion_model::Cidr;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -27,9 +28,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{
-    args::Network, compact::Compact, forward, headers::Trust, pressure::Pressed, protocol::ListenerSpec, state::Gateway,
-};
+use crate::{compact::Compact, forward, headers::Trust, pressure::Pressed, protocol::ListenerSpec, state::Gateway};
 
 /// The client end of a connection.
 #[derive(Debug, Clone)]
@@ -44,7 +43,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub fn new(address: SocketAddr, app: Option<Arc<str>>, trusted: &[Network]) -> Self {
+    pub fn new(address: SocketAddr, app: Option<Arc<str>>, trusted: &[Cidr]) -> Self {
         let ip = address.ip().to_canonical();
         Self {
             address,

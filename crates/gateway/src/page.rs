@@ -1,9 +1,9 @@
 //! The gateway's own answers: what went wrong, with which app, why and what to do, as a page or as JSON.
 
-use std::fmt::Write;
+use std::{fmt::Write, net::IpAddr};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 use crate::{body::ResponseBody, exchange::Exchange, headers};
@@ -33,14 +33,18 @@ struct Words {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
-    /// Where the client is to go instead.
+    /// Headers beside those of every page.
     #[serde(skip)]
-    location: Option<HeaderValue>,
+    headers: HeaderMap,
+    /// Programs act on the headers and nobody reads the words.
+    #[serde(skip)]
+    silent: bool,
 }
 
 impl Page {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        let words = Words { message: message.into(), app: None, reason: None, hint: None, location: None };
+        let words =
+            Words { message: message.into(), app: None, reason: None, hint: None, headers: HeaderMap::new(), silent: false };
         Self { status, code, words: Box::new(words), retry_after: None }
     }
 
@@ -123,9 +127,48 @@ impl Page {
 
     pub fn https_only(app: &str, location: HeaderValue) -> Self {
         let message = format!("The app `{app}` is to be asked over HTTPS.");
-        let mut page = Self::new(StatusCode::MOVED_PERMANENTLY, "HttpsOnly", message).app(app);
-        page.words.location = Some(location);
+        // Without a word, as in App Service: clients go there unread. A cache between would give it to clients with TLS,
+        // too, and send them round in circles.
+        Self::new(StatusCode::MOVED_PERMANENTLY, "HttpsOnly", message)
+            .app(app)
+            .header(header::LOCATION, location)
+            .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+            .silent()
+    }
+
+    pub fn forbidden(app: &str, address: IpAddr) -> Self {
+        let page = Self::new(
+            StatusCode::FORBIDDEN,
+            "IpForbidden",
+            format!("The app `{app}` takes no requests like this one from {address}."),
+        );
+        let page = page
+            .app(app)
+            .reason("Its access restrictions do not allow them.")
+            .hint("`az webapp config access-restriction show` shows the rules, and `add` makes one.");
+        // An address's text is always a valid value.
+        match HeaderValue::from_str(&address.to_string()) {
+            Ok(value) => page.header(HeaderName::from_static("x-ms-forbidden-ip"), value),
+            Err(_) => page,
+        }
+    }
+
+    pub fn preflight(app: &str, headers: HeaderMap) -> Self {
+        let message = format!("Browsers may send this request to the app `{app}`.");
+        let mut page = Self::new(StatusCode::NO_CONTENT, "Preflight", message).app(app).silent();
+        page.words.headers = headers;
         page
+    }
+
+    pub fn origin_refused(app: &str, origin: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "OriginNotAllowed",
+            format!("The app `{app}` takes no requests from pages of `{origin}`."),
+        )
+        .app(app)
+        .reason("The origin is not among those that the app's CORS settings allow.")
+        .hint("`az webapp cors add --allowed-origins` allows one.")
     }
 
     fn app(mut self, app: &str) -> Self {
@@ -143,6 +186,16 @@ impl Page {
         self
     }
 
+    fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.words.headers.insert(name, value);
+        self
+    }
+
+    fn silent(mut self) -> Self {
+        self.words.silent = true;
+        self
+    }
+
     fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
         self
@@ -152,13 +205,10 @@ impl Page {
     pub fn answer(self, html: bool, mut exchange: Box<Exchange>) -> Response<ResponseBody> {
         exchange.status = self.status.as_u16();
         exchange.code = self.code;
-        if let Some(location) = self.words.location {
-            // Without a word, as in App Service: clients go there unread.
+        if self.words.silent {
             let mut response = Response::new(ResponseBody::Page { bytes: Bytes::new(), exchange });
             *response.status_mut() = self.status;
-            response.headers_mut().insert(header::LOCATION, location);
-            // A cache between would give it to clients with TLS, too, and send them round in circles.
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            *response.headers_mut() = self.words.headers;
             return response;
         }
         let (kind, text) = if html { ("text/html; charset=utf-8", self.html()) } else { ("application/json", self.json()) };
@@ -171,6 +221,7 @@ impl Page {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers
             .insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"));
+        headers.extend(self.words.headers);
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }

@@ -4,6 +4,7 @@
 //! `serve` connects, sends the whole [`RouteTable`] after every change and the gateway answers each with its
 //! generation once it is in force. When `serve` goes away the last table stays; a new `serve` just connects.
 
+use pillion_model::{AccessRules, Cors};
 use serde::{Deserialize, Serialize};
 
 pub const VERSION: u32 = 1;
@@ -83,13 +84,13 @@ pub struct AppRoute {
     pub hosts: Vec<String>,
     pub state: AppState,
     pub instances: Vec<InstanceRoute>,
-    /// How its requests are spread, for what App Service calls a site.
+    /// How its requests are received and spread, for what App Service calls a site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<SiteRoute>,
 }
 
-/// How a site's requests are spread.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How a site's requests are received and spread.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SiteRoute {
     /// A client stays with the instance that answered it first.
@@ -97,6 +98,10 @@ pub struct SiteRoute {
     /// A trusted proxy's client that came without TLS is sent to where it has TLS.
     #[serde(default)]
     pub https_only: bool,
+    #[serde(default)]
+    pub access: AccessRules,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
     #[serde(default)]
     pub shares: Vec<ShareRoute>,
 }
@@ -155,7 +160,7 @@ mod tests {
     #[test]
     fn a_site_of_an_older_server_demands_no_tls() {
         let site: SiteRoute = serde_json::from_str(r#"{"affinity":true}"#).expect("a site");
-        assert_eq!(site, SiteRoute { affinity: true, https_only: false, shares: Vec::new() });
+        assert_eq!(site, SiteRoute { affinity: true, ..SiteRoute::default() });
         let demanding: SiteRoute = serde_json::from_str(r#"{"affinity":true,"httpsOnly":true}"#).expect("a site");
         assert!(demanding.https_only);
     }

@@ -6,6 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use crate::{
+    cors::CrossOrigin,
     headers::{self, FORWARDED_PROTO},
     instance::Lease,
     routes::{App, Routes, random},
@@ -24,6 +25,8 @@ pub struct Visit {
     affinity: bool,
     /// The slot that was chosen by this request, for the client to keep.
     chosen: Option<Box<str>>,
+    /// What a page of another origin may do with the answer.
+    pub cross_origin: Option<CrossOrigin>,
 }
 
 /// Finds which app answers a request to a site: the site's own, or that of a slot that the query, the cookie or chance names.
@@ -68,7 +71,7 @@ pub fn route(own: Arc<App>, routes: &Routes, uri: &Uri, headers: &HeaderMap) -> 
     }
     let affinity = to.site.as_ref().is_none_or(|site| site.affinity) && site.affinity;
     let wanted = if affinity { cookie(headers, AFFINITY).map(Into::into) } else { None };
-    (to, Some(Visit { wanted, affinity, chosen }))
+    (to, Some(Visit { wanted, affinity, chosen, cross_origin: None }))
 }
 
 impl Visit {
@@ -78,8 +81,8 @@ impl Visit {
         app.serving.iter().find(|instance| &*instance.name == wanted)?.lease()
     }
 
-    /// Has the client come back to the same slot and instance.
-    pub fn mark(&self, headers: &mut HeaderMap, instance: &str) {
+    /// Has the client come back to the same slot and instance, and says which pages may read the answer.
+    pub fn mark(self, headers: &mut HeaderMap, instance: &str) {
         let mut set = |text: String| {
             if let Ok(value) = HeaderValue::try_from(text) {
                 headers.append(header::SET_COOKIE, value);
@@ -90,6 +93,9 @@ impl Visit {
         }
         if self.affinity && self.wanted.as_deref() != Some(instance) {
             set(format!("{AFFINITY}={instance};Path=/;HttpOnly"));
+        }
+        if let Some(cross_origin) = self.cross_origin {
+            cross_origin.mark(headers);
         }
     }
 }
@@ -155,7 +161,7 @@ mod tests {
 
     fn site(share: u32) -> Routes {
         let shares = vec![ShareRoute { slot: "Blue".into(), app: "shop--blue".into(), share }];
-        let site = SiteRoute { affinity: true, https_only: false, shares };
+        let site = SiteRoute { affinity: true, shares, ..SiteRoute::default() };
         let apps = [app("shop", Some(site)), app("shop--blue", None)].map(|app| (Vec::new(), app)).into();
         Routes::new(1, apps, HashMap::new())
     }
@@ -189,7 +195,8 @@ mod tests {
 
     #[test]
     fn clients_are_told_once_where_they_belong() {
-        let visit = |wanted: Option<&str>| Visit { wanted: wanted.map(Into::into), affinity: true, chosen: None };
+        let visit =
+            |wanted: Option<&str>| Visit { wanted: wanted.map(Into::into), affinity: true, chosen: None, cross_origin: None };
         let mut headers = HeaderMap::new();
         visit(Some("shop-1-a")).mark(&mut headers, "shop-1-a");
         assert!(headers.is_empty());

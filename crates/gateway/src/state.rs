@@ -7,12 +7,12 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use pillion_model::Cidr;
 use tokio::sync::{Notify, watch};
 
 use crate::{
     Limits,
     access_log::AccessLog,
-    args::Network,
     instance::Instance,
     protocol::{AppState, AppStats, RouteTable},
     routes::{App, Routes},
@@ -23,7 +23,7 @@ use crate::{
 /// What every connection and the control socket share.
 pub struct Gateway {
     pub limits: Limits,
-    pub trusted_proxies: Vec<Network>,
+    pub trusted_proxies: Vec<Cidr>,
     pub log: AccessLog,
     pub workers: Workers,
     pub routes: ArcSwap<Routes>,
@@ -42,7 +42,7 @@ pub struct Gateway {
 const MOST_COUNTERS: usize = 10_000;
 
 impl Gateway {
-    pub fn new(limits: Limits, trusted_proxies: Vec<Network>, log: AccessLog, workers: Workers) -> Arc<Self> {
+    pub fn new(limits: Limits, trusted_proxies: Vec<Cidr>, log: AccessLog, workers: Workers) -> Arc<Self> {
         Arc::new(Self {
             limits,
             trusted_proxies,

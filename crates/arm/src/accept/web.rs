@@ -6,12 +6,12 @@ use serde_json::{Map, Value};
 use super::{
     Accepted, Write,
     fields::{Fields, find, overlay, set, take},
-    site_config,
+    front, site_config,
 };
 use crate::{ArmError, Resource};
 
 /// The spelling of known fields; templates write them in other cases, too.
-const WEB_FIELDS: [&str; 50] = [
+const WEB_FIELDS: [&str; 53] = [
     "numberOfWorkers",
     "defaultDocuments",
     "netFrameworkVersion",
@@ -54,7 +54,10 @@ const WEB_FIELDS: [&str; 50] = [
     "autoSwapSlotName",
     "localMySqlEnabled",
     "ipSecurityRestrictions",
+    "ipSecurityRestrictionsDefaultAction",
     "scmIpSecurityRestrictions",
+    "scmIpSecurityRestrictionsDefaultAction",
+    "scmIpSecurityRestrictionsUseMain",
     "http20Enabled",
     "minTlsVersion",
     "ftpsState",
@@ -134,10 +137,13 @@ pub(super) fn merge(document: &mut Resource, mut given: Map<String, Value>, at: 
     if let Some(experiments) = fields.object("experiments")? {
         check_experiments(experiments, &fields.path("experiments"))?;
     }
-    for object in ["limits", "cors", "push", "apiDefinition", "autoHealRules"] {
+    front::access_rules(&given, at)?;
+    front::cors(&given, at)?;
+    for object in ["limits", "push", "apiDefinition", "autoHealRules"] {
         fields.object(object)?;
     }
     take(&mut given, "numberOfWorkers");
+    front::number_priorities(&mut given);
     for (name, value) in read {
         set(&mut given, name, value);
     }

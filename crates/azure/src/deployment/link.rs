@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-pub use address::{Network, NetworkError};
+use pillion_model::Cidr;
 use reqwest::{Url, header::LOCATION, redirect::Policy};
 
 /// Redirects that are followed.
@@ -20,7 +20,7 @@ const MOST_HOPS: usize = 5;
 #[derive(Debug, Clone)]
 pub struct LinkSettings {
     /// Networks that are not public and may be asked all the same.
-    pub allow: Vec<Network>,
+    pub allow: Vec<Cidr>,
     /// PEM certificates trusted beside the system's.
     pub certificates: Vec<Vec<u8>>,
     /// For one template, its redirects included.

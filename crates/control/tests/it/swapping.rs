@@ -93,7 +93,7 @@ async fn an_app_can_move_to_a_name_that_has_none() {
 async fn what_holds_for_a_name_stays_with_it() {
     let world = both().await;
     let share = Share { slot: "blue".into(), app: name("shop--blue"), share: 1_000 };
-    let front = SiteFront { affinity: true, https_only: true, shares: vec![share] };
+    let front = SiteFront { affinity: true, https_only: true, shares: vec![share], ..SiteFront::default() };
     world.control.set_site_front(&name("shop"), front.clone()).await.expect("it is stored");
     exchange(&world).await;
     serving(&world, "shop", "shop--blue").await;

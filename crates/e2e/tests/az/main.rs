@@ -3,6 +3,7 @@
 mod configuration;
 mod containers;
 mod faults;
+mod front;
 mod groups;
 mod guide;
 mod https_only;

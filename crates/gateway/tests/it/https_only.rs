@@ -17,7 +17,7 @@ fn trusting(args: &mut Args) {
 }
 
 fn site(route: AppRoute, https_only: bool, shares: Vec<ShareRoute>) -> AppRoute {
-    AppRoute { site: Some(SiteRoute { affinity: true, https_only, shares }), ..route }
+    AppRoute { site: Some(SiteRoute { affinity: true, https_only, shares, ..SiteRoute::default() }), ..route }
 }
 
 /// App `shop` with one instance on this port and `httpsOnly`.

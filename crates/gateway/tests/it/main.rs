@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod attacks;
 mod control;
+mod cors;
 mod failing;
 mod forwarding;
 mod holding;

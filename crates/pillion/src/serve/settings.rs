@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use pillion_azure::deployment::{LinkSettings, Network};
-use pillion_gateway::Network as ProxyNetwork;
+use pillion_azure::deployment::LinkSettings;
 use pillion_host::{LogLimits, Tuning};
+use pillion_model::Cidr;
 use serde::{Deserialize, Serialize};
 
 /// In bytes; a log that is rotated with every few lines helps nobody.
@@ -125,7 +125,7 @@ impl Settings {
         if self.access_log.as_ref().is_some_and(|path| path.is_relative()) {
             return Err(("accessLog", "must be an absolute path".into()));
         }
-        if let Some(wrong) = self.trusted_proxies.iter().find_map(|network| network.parse::<ProxyNetwork>().err()) {
+        if let Some(wrong) = self.trusted_proxies.iter().find_map(|network| network.parse::<Cidr>().err()) {
             return Err(("trustedProxies", format!("must name addresses or networks: {wrong}")));
         }
         if let Some(registry) = self.insecure_registries.iter().find(|registry| registry.contains('/') || registry.is_empty()) {
@@ -140,7 +140,7 @@ impl Settings {
         if let Some(path) = relative(&self.template_links.certificates) {
             return Err(("templateLinks", format!("must have absolute paths, and {path} is not one")));
         }
-        if let Some(wrong) = self.template_links.allow.iter().find_map(|network| network.parse::<Network>().err()) {
+        if let Some(wrong) = self.template_links.allow.iter().find_map(|network| network.parse::<Cidr>().err()) {
             return Err(("templateLinks", format!("must allow networks: {wrong}")));
         }
         if let Some(wrong) = self.endpoint.as_ref().and_then(EndpointSettings::wrong) {
@@ -185,7 +185,7 @@ impl Settings {
     }
 
     /// Returns the proxies that the gateway believes.
-    pub fn trusted_proxies(&self) -> Vec<ProxyNetwork> {
+    pub fn trusted_proxies(&self) -> Vec<Cidr> {
         // What does not parse was refused when the settings were read.
         self.trusted_proxies.iter().filter_map(|network| network.parse().ok()).collect()
     }

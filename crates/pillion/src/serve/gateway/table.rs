@@ -31,6 +31,8 @@ pub fn of(routes: &Routes, generation: u64) -> RouteTable {
         site: route.site.as_ref().map(|site| SiteRoute {
             affinity: site.affinity,
             https_only: site.https_only,
+            access: site.access.clone(),
+            cors: site.cors.clone(),
             shares: site
                 .shares
                 .iter()
@@ -44,13 +46,17 @@ pub fn of(routes: &Routes, generation: u64) -> RouteTable {
 #[cfg(test)]
 mod tests {
     use pillion_control::{AppRoute, Share, SiteFront};
+    use pillion_model::{Access, AccessRules, Cors};
 
     use super::*;
 
     #[test]
     fn what_holds_for_a_site_goes_along() {
         let share = Share { slot: "blue".into(), app: "shop--blue".parse().unwrap(), share: 1_000 };
-        let site = SiteFront { affinity: false, https_only: true, shares: vec![share] };
+        let access = AccessRules { rules: Vec::new(), others: Access::Deny };
+        let cors = Some(Cors { origins: vec!["https://shop.example".to_owned()], credentials: true });
+        let (access_of_route, cors_of_route) = (access.clone(), cors.clone());
+        let site = SiteFront { affinity: false, https_only: true, access, cors, shares: vec![share] };
         let app = AppRoute {
             app: "shop".parse().unwrap(),
             hosts: Vec::new(),
@@ -62,6 +68,7 @@ mod tests {
         let table = of(&Routes { generation: 7, apps: vec![app] }, 2);
         let share = ShareRoute { slot: "blue".into(), app: "shop--blue".into(), share: 1_000 };
         assert_eq!(table.generation, 2);
-        assert_eq!(table.apps[0].site, Some(SiteRoute { affinity: false, https_only: true, shares: vec![share] }));
+        let (access, cors) = (access_of_route, cors_of_route);
+        assert_eq!(table.apps[0].site, Some(SiteRoute { affinity: false, https_only: true, access, cors, shares: vec![share] }));
     }
 }
