@@ -1,8 +1,10 @@
 //! Looking into what runs: the lines that containers print, and commands run beside them.
 
+use std::time::Duration;
+
 use futures::stream::BoxStream;
 use pillion_engine::{ExecRequest, ExecSession, LogLine, LogQuery};
-use pillion_model::{AppName, ContainerName, InstanceId, InstancePhase, RevisionNumber};
+use pillion_model::{AppName, Check, ContainerName, HttpCheck, InstanceId, InstancePhase, RevisionNumber};
 use pillion_store::Document;
 
 use crate::{Control, ControlError, decide, error::engine_error, record::Record};
@@ -76,6 +78,25 @@ impl Control {
             None => self.main_of(app, chosen.status.revision).await?,
         };
         self.shared.engine.exec(&chosen.status.id, container.as_str(), exec).await.map_err(engine_error)
+    }
+
+    /// Asks the main container of an instance once, whether it passes a check; its port is the instance's where the check
+    /// names none.
+    ///
+    /// # Errors
+    /// `InstanceNotFound`; what the engine says, which is why it did not pass.
+    pub async fn check(
+        &self,
+        app: &AppName,
+        instance: &InstanceId,
+        check: &HttpCheck,
+        within: Duration,
+    ) -> Result<(), ControlError> {
+        let found = self.instances(app).into_iter().find(|one| one.status.id == *instance);
+        let one = found.ok_or_else(|| ControlError::InstanceNotFound { app: app.clone(), instance: instance.clone() })?;
+        let main = self.main_of(app, one.status.revision).await?;
+        let check = Check::Http(HttpCheck { port: check.port.or(one.status.port), ..check.clone() });
+        self.shared.engine.check(instance, main.as_str(), &check, within).await.map_err(engine_error)
     }
 
     async fn main_of(&self, app: &AppName, revision: RevisionNumber) -> Result<ContainerName, ControlError> {

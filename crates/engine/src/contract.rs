@@ -10,7 +10,7 @@ mod bench;
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture};
-use pillion_model::{Container, ContainerPhase, EnvValue};
+use pillion_model::{Check, Container, ContainerPhase, EnvValue};
 
 use self::bench::{Bench, container, exec, name, pid, revision, well};
 use crate::{Action, Engine, LogQuery, ObservedInstance, Progress};
@@ -60,6 +60,7 @@ pub async fn run_all(open: Open, given: Given) {
     a_run_once_container_completes(&open, &given).await;
     stop_leaves_nothing(&open, &given).await;
     exec_speaks_both_ways_and_tells_the_exit(&open, &given).await;
+    a_check_tells_whether_a_container_answers(&open, &given).await;
     logs_hold_what_was_printed(&open, &given).await;
     a_new_engine_adopts_what_runs(&open, &given).await;
 }
@@ -220,6 +221,18 @@ pub async fn exec_speaks_both_ways_and_tells_the_exit(open: &Open, given: &Given
     assert_eq!((said.trim(), code), (given.echoed.as_str(), 0));
     let (said, code) = bench.run(&id, exec(&given.cat), Some("one\ntwo\n")).await;
     assert_eq!((said.as_str(), code), ("one\ntwo\n", 0));
+    bench.close().await;
+}
+
+pub async fn a_check_tells_whether_a_container_answers(open: &Open, given: &Given) {
+    let bench = Bench::new(open, given, "check").await;
+    let id = bench.start(bench.app(), 1).await;
+    bench.ready(&id, 1).await;
+    let check = Check::Tcp(given.port);
+    bench.engine.check(&id, "web", &check, given.patience).await.expect("it listens");
+    bench.engine.check(&id, "nobody", &check, given.patience).await.expect_err("there is no such container");
+    bench.engine.stop(&id).await.expect("it stops");
+    bench.engine.check(&id, "web", &check, given.patience).await.expect_err("nothing runs");
     bench.close().await;
 }
 

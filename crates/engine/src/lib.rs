@@ -45,5 +45,15 @@ pub trait Engine: Send + Sync + 'static {
 
     async fn logs(&self, query: LogQuery) -> Result<BoxStream<'static, LogLine>, Diagnosis>;
 
+    /// Runs one check against a running container now, within this time, as its readiness probe would; a check over the
+    /// network names its port.
+    async fn check(
+        &self,
+        id: &InstanceId,
+        container: &str,
+        check: &pillion_model::Check,
+        within: std::time::Duration,
+    ) -> Result<(), Diagnosis>;
+
     async fn exec(&self, id: &InstanceId, container: &str, exec: ExecRequest) -> Result<ExecSession, Diagnosis>;
 }

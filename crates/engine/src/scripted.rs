@@ -36,6 +36,7 @@ pub enum Call {
     Start,
     Update,
     Act,
+    Check,
     Stop,
     Forget,
 }

@@ -16,7 +16,7 @@ use pillion_engine::{
 };
 use pillion_fault::{Diagnosis, Fault};
 use pillion_image::{Digest, Store};
-use pillion_model::{AppName, InstanceId};
+use pillion_model::{AppName, Check, InstanceId};
 use pillion_supervisor::{protocol::Request, spec::InstanceSpec};
 use tokio::sync::{mpsc, watch};
 
@@ -32,6 +32,7 @@ use crate::{
     leftovers, logs,
     observed::Facts,
     prepare, supervisor_process,
+    translate::translate_check,
 };
 
 /// What a supervisor may take to stop beyond its containers' own graces, before it counts as hung.
@@ -292,6 +293,13 @@ impl Engine for HostEngine {
 
     async fn logs(&self, query: LogQuery) -> Result<BoxStream<'static, LogLine>, Diagnosis> {
         logs::stream(self, query).await
+    }
+
+    async fn check(&self, id: &InstanceId, container: &str, check: &Check, within: Duration) -> Result<(), Diagnosis> {
+        let live = self.inner.live(id)?;
+        let Some(check) = translate_check(check, None) else { return Ok(()) };
+        let timeout_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        connection::ask(&live.dir, Request::Check { container: container.to_owned(), check, timeout_ms }).await
     }
 
     async fn exec(&self, id: &InstanceId, container: &str, request: ExecRequest) -> Result<ExecSession, Diagnosis> {

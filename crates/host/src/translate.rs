@@ -223,9 +223,9 @@ fn translate_condition(condition: Condition) -> spec::Condition {
     }
 }
 
-/// Defaults: checks 10 s apart and at most 1 s each, three failures in a row, 230 s to start.
-fn translate_probe(probe: &Probe, port: Option<u16>) -> Option<spec::Probe> {
-    let check = match &probe.check {
+/// `port` is the container's own.
+pub(crate) fn translate_check(check: &Check, port: Option<u16>) -> Option<spec::Check> {
+    Some(match check {
         Check::Http(http) => spec::Check::Http {
             port: http.port.or(port),
             path: http.path.clone(),
@@ -236,9 +236,13 @@ fn translate_probe(probe: &Probe, port: Option<u16>) -> Option<spec::Probe> {
         Check::Tcp(port) => spec::Check::Tcp { port: Some(*port) },
         Check::Exec(argv) => spec::Check::Exec { argv: argv.clone() },
         Check::None(_) => return None,
-    };
+    })
+}
+
+/// Defaults: checks 10 s apart and at most 1 s each, three failures in a row, 230 s to start.
+fn translate_probe(probe: &Probe, port: Option<u16>) -> Option<spec::Probe> {
     Some(spec::Probe {
-        check,
+        check: translate_check(&probe.check, port)?,
         interval_ms: probe.interval.map_or(10_000, milliseconds),
         timeout_ms: probe.timeout.map_or(1_000, milliseconds),
         failures: probe.failures.unwrap_or(3),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use pillion_fault::Exit;
+use pillion_fault::{Exit, Fault};
 use pillion_runtime::spec::ExecSpec;
 use tokio::{
     net::{UnixStream, unix::OwnedWriteHalf},
@@ -42,6 +42,8 @@ pub enum ClientError {
     Gone,
     #[error("the supervisor refused: {reason}")]
     Refused { reason: String },
+    #[error("{0}")]
+    Failed(Box<Fault>),
     #[error("the supervisor gave an answer that does not belong to the request")]
     OutOfPlace,
 }
@@ -105,6 +107,7 @@ impl Client {
         match wire::read(&mut self.stream).await? {
             Some(Reply::Ok) => Ok(()),
             Some(Reply::Refused { reason }) => Err(ClientError::Refused { reason }),
+            Some(Reply::Failed { fault }) => Err(ClientError::Failed(fault)),
             Some(_) => Err(ClientError::OutOfPlace),
             None => Err(ClientError::Gone),
         }
@@ -194,6 +197,7 @@ fn output_of(reply: Reply) -> Option<ExecOutput> {
         Reply::Exit { exit } => Some(ExecOutput::Exit(exit)),
         Reply::Ok
         | Reply::Refused { .. }
+        | Reply::Failed { .. }
         | Reply::State { .. }
         | Reply::Stdin { .. }
         | Reply::StdinClosed

@@ -7,10 +7,11 @@
 //! N asks for N TCP sockets made inside the instance's network namespace, answered with one byte per batch and
 //! SCM_RIGHTS: first N/2 AF_INET, then AF_INET6 likewise — see [`crate::spec::InstanceSpec::gate_owner`].
 
+use pillion_fault::Fault;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    spec::InstanceSpec,
+    spec::{Check, InstanceSpec},
     status::{Event, InstanceStatus},
 };
 
@@ -46,6 +47,12 @@ pub enum Request {
     Stop,
     /// Kill everything at once, remove every trace, exit.
     Kill,
+    /// Run one check against a running container now, as its readiness probe would.
+    Check {
+        container: String,
+        check: Check,
+        timeout_ms: u64,
+    },
     Exec {
         container: String,
         exec: pillion_runtime::spec::ExecSpec,
@@ -59,6 +66,10 @@ pub enum Reply {
     Ok,
     Refused {
         reason: String,
+    },
+    /// The check said no.
+    Failed {
+        fault: Box<Fault>,
     },
     State {
         status: Box<InstanceStatus>,

@@ -2,6 +2,7 @@
 
 use std::{io, rc::Rc, time::Duration};
 
+use pillion_fault::ProbeKind;
 use tokio::{
     io::AsyncReadExt,
     net::{UnixListener, UnixStream},
@@ -11,8 +12,10 @@ use tokio::{
 };
 
 use crate::{
+    machine::Asked,
     protocol::{Reply, Request, VERSION},
     session,
+    spec::Check,
     state::Input,
     supervisor::{Ask, AskError, Shared},
     wire::{self, WireError},
@@ -79,6 +82,10 @@ async fn serve(mut stream: UnixStream, asks: &mpsc::Sender<Ask>, shared: &Rc<Sha
     let ask = match request {
         Request::Watch { after_event } => return watch(stream, asks, shared, after_event).await,
         Request::Exec { container, exec, tty_size } => return session::run(stream, shared, &container, exec, tty_size).await,
+        Request::Check { container, check, timeout_ms } => {
+            let reply = run_check(shared, &container, &check, timeout_ms).await;
+            return wire::write(&mut stream, &reply).await;
+        }
         Request::Update { spec } => Ask::Change { input: Input::Update { spec }, answer },
         Request::Restart { container } => Ask::Change { input: Input::Restart { container }, answer },
         Request::StopContainer { container } => Ask::Change { input: Input::StopContainer { container }, answer },
@@ -96,6 +103,17 @@ async fn serve(mut stream: UnixStream, asks: &mpsc::Sender<Ask>, shared: &Rc<Sha
         }
     };
     wire::write(&mut stream, &reply).await
+}
+
+async fn run_check(shared: &Shared, container: &str, check: &Check, timeout_ms: u64) -> Reply {
+    let Some(process) = shared.process_of(container) else {
+        return Reply::Refused { reason: format!("container `{container}` does not run") };
+    };
+    let asked = Asked { kind: ProbeKind::Readiness, check, port: None, timeout_ms };
+    match shared.machine.check(process, asked).await {
+        Ok(()) => Reply::Ok,
+        Err(fault) => Reply::Failed { fault: Box::new(fault) },
+    }
 }
 
 /// States as they come, until either side closes. Between two frames everything in between is skipped.

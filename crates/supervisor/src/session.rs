@@ -186,6 +186,7 @@ async fn input(mut from: OwnedReadHalf, mut stdin: Option<Rc<AsyncFd<OwnedFd>>>,
                 }
             }
             Reply::Ok
+            | Reply::Failed { .. }
             | Reply::Refused { .. }
             | Reply::State { .. }
             | Reply::Stdout { .. }

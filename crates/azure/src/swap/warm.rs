@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use pillion_arm::{ArmError, ResourceId, setting_text};
-use pillion_model::{AppName, HttpCheck};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use pillion_control::ControlError;
+use pillion_fault::Fault;
+use pillion_model::{AppName, HttpCheck, InstanceId, InstancePhase};
 
 use crate::{Azure, names::public_name, service::refusal};
 
@@ -17,7 +15,7 @@ const RETRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl Azure {
-    /// Sends the ping of a swap to each instance of the source, over the source's own port.
+    /// Sends the ping of a swap to each instance of the source.
     pub(super) async fn warm_up(&self, source: &ResourceId, target: &ResourceId, app: &AppName) -> Result<(), ArmError> {
         let parts =
             self.peek(source).and_then(|source| self.swapped_parts(&source, app)).or_else(|| self.parts(target, app.clone()));
@@ -28,64 +26,55 @@ impl Azure {
         let path = setting("WEBSITE_SWAP_WARMUP_PING_PATH").unwrap_or_else(|| "/".to_owned());
         let path = if path.starts_with('/') { path } else { format!("/{path}") };
         let statuses = setting("WEBSITE_SWAP_WARMUP_PING_STATUSES").unwrap_or_else(|| "any".to_owned());
-        let check = HttpCheck { path: path.clone(), port: None, statuses: Some(statuses), headers: Default::default() };
         let failed = |message: String| ArmError::new(409, "SwapWarmUpFailed", message);
-        let good =
-            check.status_ranges().map_err(|wrong| failed(format!("App setting WEBSITE_SWAP_WARMUP_PING_STATUSES: {wrong}.")))?;
+        let host = public_name(source).and_then(|name| self.ports().get(&name).copied()).map(|port| format!("127.0.0.1:{port}"));
+        let headers = [("host", host), ("user-agent", Some("SiteWarmup".to_owned()))];
+        let headers = headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        let check = HttpCheck { path, port: None, statuses: Some(statuses), headers };
+        check.status_ranges().map_err(|wrong| failed(format!("App setting WEBSITE_SWAP_WARMUP_PING_STATUSES: {wrong}.")))?;
         let status = self.shared.control.status(app).await.map_err(|wrong| refusal(&wrong))?;
-        let port = public_name(source).and_then(|name| self.ports().get(&name).copied());
-        let Some(port) = port else { return Ok(()) };
-        for instance in &status.instances {
-            let mut last = String::new();
-            let mut warm = false;
-            for attempt in 0..=RETRIES {
-                if attempt > 0 {
-                    tokio::time::sleep(PAUSE * attempt).await;
-                }
-                match ping(port, &path, instance.status.id.as_str()).await {
-                    Ok(answer) if good.is_empty() || good.iter().any(|(low, high)| (*low..=*high).contains(&answer)) => {
-                        warm = true;
-                        break;
-                    }
-                    Ok(answer) => last = format!("answered {answer}"),
-                    Err(wrong) => last = wrong,
-                }
-            }
-            if !warm {
-                return Err(failed(format!(
-                    "Instance '{}' of slot '{}' did not answer the warm-up request to {path} as it should: {last}.",
+        // Those that will get requests; what is on its way out need not answer.
+        let serving = status.instances.iter().filter(|instance| {
+            Some(instance.status.revision) == status.current
+                && !instance.draining
+                && matches!(instance.status.phase, InstancePhase::Ready | InstancePhase::Unready)
+        });
+        for instance in serving {
+            self.warm_up_instance(app, &instance.status.id, &check).await.map_err(|why| {
+                failed(format!(
+                    "Instance '{}' of slot '{}' did not answer the warm-up request as it should: {why}.",
                     instance.status.id,
                     source.full_name()
-                )));
-            }
+                ))
+            })?;
         }
         Ok(())
     }
+
+    /// Asks the instance itself: neither traffic rules nor cookies say who answers.
+    async fn warm_up_instance(&self, app: &AppName, instance: &InstanceId, check: &HttpCheck) -> Result<(), String> {
+        let mut attempt = 0;
+        loop {
+            let why = match self.shared.control.check(app, instance, check, WITHIN).await {
+                Ok(()) => return Ok(()),
+                Err(ControlError::Engine { diagnosis }) => said(&diagnosis.fault),
+                Err(other) => other.to_string(),
+            };
+            attempt += 1;
+            if attempt > RETRIES {
+                return Err(why);
+            }
+            tokio::time::sleep(PAUSE * attempt).await;
+        }
+    }
 }
 
-/// Sends one request to one instance (the cookie says which) and returns the status of its answer.
-async fn ping(port: u16, path: &str, instance: &str) -> Result<u16, String> {
-    let ask = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: SiteWarmup\r\nCookie: ARRAffinity={instance}\r\nConnection: close\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut head = Vec::new();
-        let mut part = [0u8; 512];
-        while !head.windows(2).any(|end| end == b"\r\n") && head.len() < 4096 {
-            match stream.read(&mut part).await? {
-                0 => break,
-                read => head.extend_from_slice(&part[..read]),
-            }
-        }
-        Ok::<_, std::io::Error>(head)
-    };
-    let head = match tokio::time::timeout(WITHIN, ask).await {
-        Ok(Ok(head)) => head,
-        Ok(Err(wrong)) => return Err(wrong.to_string()),
-        Err(_) => return Err(format!("no answer within {} s", WITHIN.as_secs())),
-    };
-    let line = String::from_utf8_lossy(&head);
-    line.split(' ').nth(1).and_then(|status| status.trim().parse().ok()).ok_or_else(|| "its answer is not HTTP".to_owned())
+/// What came back, without the probe's name: nobody configured one.
+fn said(fault: &Fault) -> String {
+    match fault {
+        Fault::ProbeStatus { url, status, .. } => format!("GET {url} answered {status}"),
+        Fault::ProbeSlow { target, timeout_ms, .. } => format!("{target} did not answer within {} s", timeout_ms / 1000),
+        Fault::ProbeRefused { target, reason, .. } => format!("no connection to {target}: {reason}"),
+        other => other.to_string(),
+    }
 }

@@ -1,40 +1,16 @@
 //! Swaps of slots: what moves, what stays, what a preview does, and that a crash leaves nothing half done.
 
-use std::{net::TcpListener, ops::RangeInclusive, sync::Arc};
+use std::sync::Arc;
 
 use pillion_arm::{ConfigName, ResourceId};
 use pillion_azure::{OperationState, SwapAction};
 use pillion_control::{AppState, AppStatus};
+use pillion_engine::scripted::Call;
+use pillion_fault::{Fault, ProbeKind};
 use pillion_identity::Caller;
-use pillion_store::{Batch, Expect, Kind};
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt, task::JoinHandle};
 
 use crate::bench::{Bench, container, container_body, site_body};
-
-const PORTS: RangeInclusive<u16> = 20_000..=20_999;
-
-/// Leaves this copy only ports that nobody on this machine has, and answers on them as a gateway would.
-async fn with_front_door(bench: &Bench) -> JoinHandle<()> {
-    let window = PORTS.step_by(4).skip(usize::from(std::process::id() as u16 % 200)).find_map(|first| {
-        let sockets: Vec<_> = (first..first + 4).map_while(|port| TcpListener::bind(("127.0.0.1", port)).ok()).collect();
-        (sockets.len() == 4).then_some((first, sockets))
-    });
-    let (first, sockets) = window.expect("four free ports in a row");
-    let others = PORTS.filter(|port| !(first..first + 4).contains(port));
-    let taken = others.fold(Batch::new(), |batch, port| batch.put(Kind::Port, &format!("other-{port}"), &port, Expect::Anything));
-    bench.store.commit(taken).await.expect("the other ports are taken");
-    tokio::spawn(async move {
-        let doors = sockets.into_iter().map(|socket| async move {
-            socket.set_nonblocking(true).expect("a socket");
-            let socket = tokio::net::TcpListener::from_std(socket).expect("a listener");
-            while let Ok((mut stream, _)) = socket.accept().await {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
-            }
-        });
-        futures::future::join_all(doors).await;
-    })
-}
 
 fn settings(site: &ResourceId) -> ResourceId {
     site.config(ConfigName::AppSettings)
@@ -92,7 +68,6 @@ fn instances(bench: &Bench, name: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_swap_moves_the_version_and_leaves_what_is_the_slots() {
     let bench = Bench::new().await;
-    let door = with_front_door(&bench).await;
     let (shop, slot) = blue_and_green(&bench).await;
     let addresses = |body: &Value| body["properties"]["enabledHostNames"].clone();
     let before = addresses(&bench.get(&shop).await.expect("the site"));
@@ -119,13 +94,11 @@ async fn a_swap_moves_the_version_and_leaves_what_is_the_slots() {
     assert_eq!(behind(&shop).await.as_str(), "shop");
     assert_eq!(values(&bench, &shop).await, json!({ "COLOUR": "green", "WHO": "production" }));
     assert_eq!(image(&bench, "shop").await, "web:1");
-    door.abort();
 }
 
 #[tokio::test]
 async fn traffic_moves_in_one_table_and_both_versions_go_on_running() {
     let bench = Bench::new().await;
-    let door = with_front_door(&bench).await;
     let (_, slot) = blue_and_green(&bench).await;
     let old = instances(&bench, "shop");
     let mut routes = bench.control.routes();
@@ -148,7 +121,6 @@ async fn traffic_moves_in_one_table_and_both_versions_go_on_running() {
     watcher.abort();
     let seen = watched.lock().expect("a list").clone();
     assert!(seen.iter().all(|(production, _)| *production > 0), "production had nobody who answers: {seen:?}");
-    door.abort();
 }
 
 #[tokio::test]
@@ -177,12 +149,15 @@ async fn a_preview_shows_productions_settings_and_a_cancel_takes_them_back() {
 #[tokio::test]
 async fn a_slot_that_never_gets_warm_is_not_swapped_and_goes_back() {
     let bench = Bench::new().await;
-    // Ports that nobody has, and nobody answers on.
-    with_front_door(&bench).await.abort();
     let (shop, slot) = blue_and_green(&bench).await;
+    for nth in 1..=6 {
+        let url = "http://localhost:8080/".to_owned();
+        bench.engine.fail(Call::Check, nth, Fault::ProbeStatus { probe: ProbeKind::Readiness, url, status: 503 });
+    }
     let ended = swap(&bench, &slot, "production", SwapAction::Swap).await;
     let Some(OperationState::Failed { code, message, .. }) = ended else { panic!("{ended:?}") };
     assert_eq!(code, "SwapWarmUpFailed", "{message}");
+    assert!(message.ends_with("as it should: GET http://localhost:8080/ answered 503."), "{message}");
     at_rest(&bench, &slot, "shop--blue").await;
     assert_eq!(bench.azure.app_of(&shop).await.expect("an app").as_str(), "shop");
     assert_eq!(bench.get(&slot).await.expect("the slot")["properties"]["targetSwapSlot"], Value::Null);
@@ -192,7 +167,6 @@ async fn a_slot_that_never_gets_warm_is_not_swapped_and_goes_back() {
 #[tokio::test]
 async fn a_swap_that_was_cut_goes_on_after_a_crash() {
     let bench = Bench::new().await;
-    let door = with_front_door(&bench).await;
     let (shop, slot) = blue_and_green(&bench).await;
     let body = json!({ "targetSlot": "production" });
     let operation =
@@ -208,7 +182,6 @@ async fn a_swap_that_was_cut_goes_on_after_a_crash() {
     let bench = bench.crash_and_return().await;
     assert_eq!(bench.azure.app_of(&shop).await.expect("an app").as_str(), "shop--blue", "the front is stored");
     at_rest(&bench, &shop, "shop--blue").await;
-    door.abort();
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Deployment slots: made, listed, swapped under load, previewed, and shared traffic.
 
-use pillion_e2e::{SteadyLoad, get, request};
+use pillion_e2e::{SteadyLoad, eventually, get, request};
 use serde_json::json;
 
 use crate::stage::{Stage, names, variable};
@@ -112,4 +112,27 @@ fn a_previewed_swap_is_completed() {
     stage.until_answers_at(&staging, "/env", |answer| {
         answer.body.contains("VERSION=one") && answer.body.contains("PLACE=staging")
     });
+}
+
+#[test]
+fn every_instance_is_warmed_up_before_it_takes_productions_traffic() {
+    let stage = with_slot();
+    let az = &stage.az;
+    az.ok("appservice plan update -g rg1 -n plan1 --number-of-workers 2".split(' '));
+    // Without the cookie that names an instance nobody could choose one from outside.
+    for slot in ["", " --slot staging"] {
+        az.ok(format!("webapp update -g rg1 -n shop{slot} --client-affinity-enabled false").split(' '));
+    }
+    let warm_up = "WEBSITE_SWAP_WARMUP_PING_PATH=/count WEBSITE_SWAP_WARMUP_PING_STATUSES=200";
+    az.ok(format!("webapp config appsettings set -g rg1 -n shop --slot staging --settings {warm_up}").split(' '));
+    eventually("both slots have two instances", || {
+        ["shop", "shop--staging"].iter().all(|app| stage.copy.json(&["status", app])["ready"].as_u64() == Some(2))
+    });
+    az.ok("webapp deployment slot swap -g rg1 -n shop --slot staging --target-slot production".split(' '));
+    let production = stage.url("shop");
+    stage.until_answers_at(&production, "/env", |answer| answer.body.contains("VERSION=two"));
+    for _ in 0..40 {
+        let count = get(&format!("{production}/count")).expect("it answers").body;
+        assert_ne!(count.trim(), "1", "an instance was asked for the first time by a client");
+    }
 }

@@ -1,11 +1,11 @@
 //! The engine's calls, carried out on the script's state.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 use pillion_fault::{Diagnosis, Exit, Fault};
-use pillion_model::{App, AppName, ContainerPhase, ContainerStatus, InstanceId};
+use pillion_model::{App, AppName, Check, ContainerPhase, ContainerStatus, InstanceId};
 use tokio::sync::{mpsc, watch};
 
 use super::{Call, Running, Scripted, digest, plain};
@@ -178,6 +178,16 @@ impl Engine for Scripted {
 
     /// `echo WORDS` prints the words (`$NAME` from the request's environment) and ends with 0; `cat` repeats its input;
     /// everything else ends with 127.
+    async fn check(&self, id: &InstanceId, container: &str, _: &Check, _: Duration) -> Result<(), Diagnosis> {
+        let mut state = self.called(Call::Check)?;
+        let running = state.running.get(id).and_then(|one| one.containers.iter().find(|(name, _)| name.as_str() == container));
+        if !running.is_some_and(|(_, status)| matches!(status.phase, ContainerPhase::Running { .. })) {
+            return Err(plain(Fault::SupervisorLost { reason: "there is no such container".into() }));
+        }
+        state.history.push(format!("check {id}"));
+        Ok(())
+    }
+
     async fn exec(&self, id: &InstanceId, container: &str, exec: ExecRequest) -> Result<ExecSession, Diagnosis> {
         let known = self.lock().running.get(id).is_some_and(|one| one.containers.contains_key(container));
         if !known {
