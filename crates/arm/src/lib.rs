@@ -12,6 +12,7 @@ mod compile;
 mod error;
 mod id;
 mod kind;
+mod odata;
 mod render;
 mod resource;
 mod surroundings;
@@ -21,6 +22,7 @@ pub use compile::{Compiled, RegistryCredential, SiteParts, SiteProblem, compile,
 pub use error::ArmError;
 pub use id::{IdError, ResourceId};
 pub use kind::{ConfigName, ResourceKind};
+pub use odata::{Condition, Operator, conditions};
 pub use render::{Facts, InstanceFacts, Secrets, SiteState, render, render_instance, scm_name};
 pub use resource::{Resource, initial};
 pub use surroundings::Surroundings;

@@ -1,6 +1,6 @@
 //! What there is across groups: `resources` with its filter, and whether a name is free.
 
-use pillion_arm::{ArmError, Resource, ResourceId, ResourceKind, Surroundings};
+use pillion_arm::{ArmError, Operator, Resource, ResourceId, ResourceKind, Surroundings, conditions};
 use pillion_identity::{Access, Caller};
 use serde_json::{Value, json};
 
@@ -113,34 +113,23 @@ fn item(resource: &Resource) -> Value {
 impl Filter {
     fn read(text: &str) -> Result<Filter, ArmError> {
         let mut filter = Filter::default();
-        for condition in conditions(text.trim()) {
-            let condition = condition.trim();
-            if condition.is_empty() {
-                continue;
-            }
-            let refused = || {
-                let message = format!(
-                    "The filter '{condition}' is not supported: use resourceGroup, resourceType, name, location, tagName and tagValue with eq, joined by and."
-                );
-                ArmError::new(400, "InvalidFilterInQueryString", message)
+        for condition in conditions(text)? {
+            let place = match (condition.field.as_str(), condition.operator) {
+                ("resourcegroup", Operator::Equal) => &mut filter.group,
+                ("resourcetype", Operator::Equal) => &mut filter.kind,
+                ("name", Operator::Equal) => &mut filter.name,
+                ("name", Operator::Contains) => &mut filter.part_of_name,
+                ("tagname", Operator::Equal) => &mut filter.tag,
+                ("tagvalue", Operator::Equal) => &mut filter.tag_value,
+                ("location", Operator::Equal) => &mut filter.location,
+                (_, _) => {
+                    return Err(condition.refused(
+                        "resources are filtered by resourceGroup, resourceType, name, location, tagName and tagValue with eq, or by \
+                         substringof('text', name)",
+                    ));
+                }
             };
-            let lower = condition.to_ascii_lowercase();
-            if let Some(inner) = lower.strip_prefix("substringof(") {
-                let part = inner.trim_end_matches(')').split(',').next().unwrap_or_default();
-                filter.part_of_name = Some(quoted(part.trim()).ok_or_else(refused)?);
-                continue;
-            }
-            let Some((field, value)) = lower.split_once(" eq ") else { return Err(refused()) };
-            let value = quoted(value.trim()).ok_or_else(refused)?;
-            match field.trim() {
-                "resourcegroup" => filter.group = Some(value),
-                "resourcetype" => filter.kind = Some(value),
-                "name" => filter.name = Some(value),
-                "tagname" => filter.tag = Some(value),
-                "tagvalue" => filter.tag_value = Some(value),
-                "location" => filter.location = Some(value),
-                _ => return Err(refused()),
-            }
+            *place = Some(condition.value);
         }
         Ok(filter)
     }
@@ -152,34 +141,11 @@ impl Filter {
             && is(&self.kind, &one.id.type_name())
             && (is(&self.name, &name) || is(&self.name, one.id.name()))
             && is(&self.location, one.location.as_deref().unwrap_or_default())
-            && self.part_of_name.as_ref().is_none_or(|part| name.to_ascii_lowercase().contains(part))
+            && self.part_of_name.as_ref().is_none_or(|part| name.to_ascii_lowercase().contains(&part.to_ascii_lowercase()))
             && self.tag.as_ref().is_none_or(|tag| {
                 one.tags.iter().flatten().any(|(name, value)| name.eq_ignore_ascii_case(tag) && is(&self.tag_value, value))
             })
     }
-}
-
-/// Splits at `and` outside of quotes.
-fn conditions(text: &str) -> Vec<&str> {
-    let lower = text.to_ascii_lowercase();
-    let bytes = lower.as_bytes();
-    let (mut parts, mut begin, mut inside) = (Vec::new(), 0, false);
-    for (at, byte) in bytes.iter().enumerate() {
-        if *byte == b'\'' {
-            inside = !inside;
-        }
-        if !inside && at >= begin && bytes[at..].starts_with(b" and ") {
-            parts.push(&text[begin..at]);
-            begin = at + 5;
-        }
-    }
-    parts.push(&text[begin..]);
-    parts
-}
-
-fn quoted(text: &str) -> Option<String> {
-    let inner = text.strip_prefix('\'')?.strip_suffix('\'')?;
-    Some(inner.replace("''", "'"))
 }
 
 #[cfg(test)]
@@ -187,13 +153,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_read_in_az_spelling_and_an_unknown_one_is_refused() {
+    fn a_filter_asks_for_what_resources_have_and_else_is_refused() {
         let filter = Filter::read("resourceGroup eq 'rg and co' and resourceType eq 'Microsoft.Web/sites'").unwrap();
         assert_eq!(filter.group.as_deref(), Some("rg and co"));
-        assert_eq!(filter.kind.as_deref(), Some("microsoft.web/sites"));
+        assert_eq!(filter.kind.as_deref(), Some("Microsoft.Web/sites"));
         assert_eq!(Filter::read("").unwrap(), Filter::default());
-        assert_eq!(Filter::read("substringof('sho', name)").unwrap().part_of_name.as_deref(), Some("sho"));
-        for wrong in ["color eq 'red'", "name eq shop", "name", "name gt 'a'", "é eq 'x'"] {
+        assert_eq!(Filter::read("substringof('Sho', name)").unwrap().part_of_name.as_deref(), Some("Sho"));
+        for wrong in ["color eq 'red'", "name ge 'a'", "substringof('a', location)", "name eq 'a' or name eq 'b'"] {
             assert!(Filter::read(wrong).is_err(), "{wrong}");
         }
     }

@@ -160,8 +160,8 @@ pub(crate) async fn beside(arm: &Arm, call: &Call, id: &ResourceId, kind: &str) 
 async fn other(arm: &Arm, call: &Call, id: &ResourceId, kind: &str) -> Result<Answer, ArmError> {
     match (&call.method, kind, call.rest().as_slice()) {
         (&Method::GET, "microsoft.insights/eventtypes", ["values"]) => {
-            let (scope, since) = asked_for(arm, call.parameter("$filter").unwrap_or_default())?;
-            paged(call, arm.azure.activity(&call.caller, &scope, since).await?)
+            let filter = call.parameter("$filter").unwrap_or_default();
+            paged(call, arm.azure.activity(&call.caller, filter).await?)
         }
         (&Method::GET, "microsoft.web/publishingusers", []) => Ok(provider::publishing_user()),
         (_, _, _) => {
@@ -169,31 +169,6 @@ async fn other(arm: &Arm, call: &Call, id: &ResourceId, kind: &str) -> Result<An
             Err(call.no_such_path())
         }
     }
-}
-
-/// Reads the activity log's filter: since when, and about which group or resource.
-fn asked_for(arm: &Arm, filter: &str) -> Result<(ResourceId, u64), ArmError> {
-    let subscription = &arm.azure.settings().subscription;
-    let mut scope = ResourceId::subscription(subscription);
-    let mut since = 0;
-    for condition in filter.split(" and ") {
-        let mut words = condition.split_whitespace();
-        let (Some(field), Some(operator), Some(value)) = (words.next(), words.next(), words.next()) else { continue };
-        let value = value.trim_matches('\'');
-        match (field.to_ascii_lowercase().as_str(), operator) {
-            ("eventtimestamp", "ge") => {
-                since = value.parse::<jiff::Timestamp>().map_or(0, |at| at.as_millisecond().max(0) as u64);
-            }
-            ("resourcegroupname", "eq") => scope = ResourceId::group(subscription, value),
-            ("resourceuri" | "resourceid", "eq") => {
-                scope = value
-                    .parse()
-                    .map_err(|wrong: pillion_arm::IdError| ArmError::new(400, "InvalidFilterInQueryString", wrong.to_string()))?;
-            }
-            _ => {}
-        }
-    }
-    Ok((scope, since))
 }
 
 fn document(site: &ResourceId, name: &str, properties: Value) -> Value {

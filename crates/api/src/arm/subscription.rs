@@ -1,7 +1,7 @@
 //! The one subscription, and lists of what is in it.
 
 use axum::http::Method;
-use pillion_arm::{ArmError, ResourceId, ResourceKind};
+use pillion_arm::{ArmError, Operator, ResourceId, ResourceKind, conditions};
 use pillion_azure::{LOCATION, OperationId, OperationState};
 use pillion_identity::Access;
 use serde_json::{Value, json};
@@ -19,7 +19,8 @@ pub(crate) async fn answer(arm: &Arm, call: &Call, id: &ResourceId) -> Result<An
         (&Method::GET, ["locations"]) => Ok(page(vec![location(id)], None)),
         (&Method::GET, ["resourcegroups"]) => {
             let groups = azure.list(&call.caller, id, &ResourceKind::Group).await?;
-            paged(call, groups.into_iter().filter(|group| tagged(group, call.parameter("$filter"))).collect())
+            let tag = TagFilter::read(call.parameter("$filter").unwrap_or_default())?;
+            paged(call, groups.into_iter().filter(|group| tag.admits(group)).collect())
         }
         (&Method::GET, ["resources"]) => {
             let filter = call.parameter("$filter").unwrap_or_default();
@@ -84,19 +85,32 @@ fn no_such_namespace(call: &Call) -> ArmError {
 }
 
 /// `tagName eq 'a' and tagValue eq 'b'`, the only filter that groups take.
-fn tagged(group: &Value, filter: Option<&str>) -> bool {
-    let Some(filter) = filter else { return true };
-    let wanted = |field: &str| {
-        let lower = filter.to_ascii_lowercase();
-        let at = lower.find(&format!("{field} eq '"))? + field.len() + 5;
-        filter.get(at..)?.split('\'').next().map(str::to_owned)
-    };
-    let Some(name) = wanted("tagname") else { return true };
-    let Some(tags) = group["tags"].as_object() else { return false };
-    let value = wanted("tagvalue");
-    tags.iter().any(|(tag, found)| {
-        tag.eq_ignore_ascii_case(&name) && value.as_ref().is_none_or(|value| found.as_str() == Some(value.as_str()))
-    })
+#[derive(Default)]
+struct TagFilter {
+    name: Option<String>,
+    value: Option<String>,
+}
+
+impl TagFilter {
+    fn read(filter: &str) -> Result<TagFilter, ArmError> {
+        let mut tag = TagFilter::default();
+        for condition in conditions(filter)? {
+            match (condition.field.as_str(), condition.operator) {
+                ("tagname", Operator::Equal) => tag.name = Some(condition.value),
+                ("tagvalue", Operator::Equal) => tag.value = Some(condition.value),
+                (_, _) => return Err(condition.refused("groups are filtered by tagName and tagValue with eq")),
+            }
+        }
+        Ok(tag)
+    }
+
+    fn admits(&self, group: &Value) -> bool {
+        let Some(name) = &self.name else { return true };
+        let mut tags = group["tags"].as_object().into_iter().flatten();
+        tags.any(|(tag, found)| {
+            tag.eq_ignore_ascii_case(name) && self.value.as_ref().is_none_or(|value| found.as_str() == Some(value.as_str()))
+        })
+    }
 }
 
 fn operation_result(arm: &Arm, call: &Call, id: &str) -> Result<Answer, ArmError> {

@@ -68,7 +68,7 @@ async fn each_write_is_in_the_activity_log_with_who_made_it() {
     let bench = Bench::new().await;
     let shop = bench.shop().await;
     let reader = caller(Role::Reader, shop.key());
-    let all = bench.azure.activity(&Caller::machine(), &group("rg1"), 0).await.expect("a log");
+    let all = bench.azure.activity(&Caller::machine(), "resourceGroupName eq 'rg1'").await.expect("a log");
     let names: Vec<&str> = all.iter().filter_map(|one| one["operationName"]["value"].as_str()).collect();
     assert_eq!(
         names,
@@ -76,8 +76,34 @@ async fn each_write_is_in_the_activity_log_with_who_made_it() {
         "newest first"
     );
     assert!(all.iter().all(|one| one["caller"] == "local administrator"));
-    let seen = bench.azure.activity(&reader, &group("rg1"), 0).await.expect("a log");
+    let seen = bench.azure.activity(&reader, "resourceGroupName eq 'rg1'").await.expect("a log");
     assert_eq!(seen.len(), 1, "only what the caller may read: {seen:?}");
+}
+
+#[tokio::test]
+async fn the_activity_log_is_filtered_by_what_it_shows_and_by_nothing_else() {
+    let bench = Bench::new().await;
+    bench.shop().await;
+    let count = async |filter: &str| bench.azure.activity(&Caller::machine(), filter).await.map(|found| found.len());
+    let correlation = {
+        let all = bench.azure.activity(&Caller::machine(), "").await.expect("a log");
+        all[0]["correlationId"].as_str().expect("text").to_owned()
+    };
+    for (filter, expected) in [
+        ("caller eq 'local administrator'", 3),
+        ("caller eq 'nobody'", 0),
+        ("status eq 'Succeeded'", 3),
+        ("status eq 'Failed'", 0),
+        ("resourceProvider eq 'microsoft.web'", 2),
+        (&format!("correlationId eq '{correlation}'"), 1),
+        ("eventTimestamp ge 2020-01-01T00:00:00Z and eventTimestamp le '2020-01-02T00:00:00Z'", 0),
+        ("eventTimestamp ge 2020-01-01T00:00:00Z and resourceGroupName eq 'RG1'", 3),
+    ] {
+        assert_eq!(count(filter).await.expect("a log"), expected, "{filter}");
+    }
+    for wrong in ["eventTimestamp ge 'yesterday'", "color eq 'red'", "caller ge 'a'", "status eq 'Failed' or caller eq 'a'"] {
+        assert_eq!(count(wrong).await.expect_err(wrong).code, "InvalidFilterInQueryString");
+    }
 }
 
 #[tokio::test]
