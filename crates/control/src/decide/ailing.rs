@@ -7,7 +7,7 @@ use pillion_model::RevisionNumber;
 use super::{Decision, Desired, Seen};
 
 /// An instance that was unready for so long is replaced.
-pub(crate) const REPLACED_AFTER_MS: u64 = 60 * 60 * 1000;
+const REPLACED_AFTER_MS: u64 = 60 * 60 * 1000;
 /// No second one of an app is replaced within this.
 const PAUSE_MS: u64 = 60 * 60 * 1000;
 /// No more than so many of an app are replaced in a day: if that did not help, more of it will not.
