@@ -99,16 +99,17 @@ fn maintain(
     now: u64,
     decision: &mut Decision,
 ) {
-    let mut fates = Fates::of(desired, seen, current, rolling, now);
+    let mut fates = Fates::of(desired, seen, current, rolling);
     if rolling.is_none()
-        && fates.ailing.is_empty()
+        && !fates.any_goes(Because::Unready)
         && let Some(one) = ailing::pick(desired, seen, current, &fates.live, now, decision)
     {
-        fates.give_up(one);
+        fates.goes(one, Because::Unready);
     }
     retire(seen, &fates.dead, Because::InstanceFailed, decision);
-    retire(seen, &fates.ailing, Because::Unready, decision);
-    retire(seen, &fates.foreign, Because::Replaced, decision);
+    for (one, because) in &fates.going {
+        retire(seen, &[one], *because, decision);
+    }
 
     let coming = seen.starting.values().filter(|revision| **revision == current).count();
     let (have, wanted) = (fates.live.len() + coming, desired.scale as usize);
@@ -132,19 +133,21 @@ fn maintain(
     }
 }
 
-/// Stops instances; those that may have requests under way are drained first.
+/// Stops instances; those that may have requests under way are drained first. One whose end had begun goes for the reason it
+/// began for, whatever came in between, unless it failed first.
 fn retire(seen: &Seen<'_>, instances: &[&ObservedInstance], because: Because, decision: &mut Decision) {
     for one in instances {
         let instance = one.status.id.clone();
+        let because = seen.leaving(&instance).filter(|_| alive(one)).unwrap_or(because);
         let busy = match one.status.phase {
-            InstancePhase::Ready | InstancePhase::Unready => !seen.drained.contains(&instance),
+            InstancePhase::Ready | InstancePhase::Unready => !seen.drained.contains_key(&instance),
             InstancePhase::Pulling
             | InstancePhase::Starting
             | InstancePhase::Stopping
             | InstancePhase::Stopped
             | InstancePhase::Failed { .. } => false,
         };
-        decision.steps.push(if busy { Step::Drain { instance } } else { Step::StopInstance { instance, because } });
+        decision.steps.push(if busy { Step::Drain { instance, because } } else { Step::StopInstance { instance, because } });
     }
 }
 

@@ -14,11 +14,6 @@ const PAUSE_MS: u64 = 60 * 60 * 1000;
 const DAILY: usize = 3;
 pub(crate) const DAY_MS: u64 = 24 * PAUSE_MS;
 
-/// Says whether an instance has been unready for so long that it goes, when its turn comes.
-pub(super) fn overdue(seen: &Seen<'_>, one: &ObservedInstance, now: u64) -> bool {
-    seen.unready.get(&one.status.id).is_some_and(|since| now >= since + REPLACED_AFTER_MS)
-}
-
 /// Picks, of the living instances of `current`, the one to replace now; where one has to wait, asks to be woken.
 pub(super) fn pick<'a>(
     desired: &Desired,
