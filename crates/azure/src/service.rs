@@ -18,7 +18,7 @@ use crate::{
     OperationId, Settings, Settler,
     around::Around,
     index::Index,
-    metrics::Meter,
+    meter::Meter,
     names::public_name,
     operation::Operations,
     settle::{Quiet, Wake},
