@@ -13,11 +13,11 @@ pub fn decode(definition: &serde_json::Value) -> Result<App, Failure> {
     AppFile::parse(&definition.to_string()).map_err(|problems| {
         let count = problems.len();
         let message = format!("the definition has {count} problem{}", if count == 1 { "" } else { "s" });
-        Failure::invalid(message, problems.into_iter().map(view).collect())
+        Failure::invalid(message, problems.iter().map(view).collect())
     })
 }
 
 // The place is left out: it speaks of a text that the client never saw.
-fn view(problem: Problem) -> ProblemView {
-    ProblemView { path: problem.path, message: problem.message, hint: problem.hint }
+pub(crate) fn view(problem: &Problem) -> ProblemView {
+    ProblemView { path: problem.path.clone(), message: problem.message.clone(), hint: problem.hint.clone() }
 }

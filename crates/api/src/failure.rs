@@ -6,10 +6,13 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use pillion_control::ControlError;
+use pillion_control::{ControlError, ErrorKind};
 use pillion_fault::Diagnosis;
 
-use crate::wire::{ErrorBody, ProblemView};
+use crate::{
+    definition::view,
+    wire::{ErrorBody, ProblemView},
+};
 
 /// An answer that is not a success.
 #[derive(Debug)]
@@ -59,55 +62,29 @@ impl From<Diagnosis> for Failure {
 
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Self {
-        let status = match &error {
-            ControlError::AppNotFound { .. }
-            | ControlError::RevisionNotFound { .. }
-            | ControlError::ContainerNotFound { .. }
-            | ControlError::InstanceNotFound { .. } => StatusCode::NOT_FOUND,
-            ControlError::NothingRuns { .. }
-            | ControlError::BeingDeleted { .. }
-            | ControlError::Owned { .. }
-            | ControlError::Taken { .. }
-            | ControlError::Stopped { .. } => StatusCode::CONFLICT,
-            ControlError::Conflict { .. } => StatusCode::PRECONDITION_FAILED,
-            ControlError::Invalid { .. } | ControlError::ScaleOutOfRange { .. } => StatusCode::BAD_REQUEST,
-            ControlError::Engine { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            ControlError::PortsExhausted { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            ControlError::NotInTime { .. } => StatusCode::GATEWAY_TIMEOUT,
-            ControlError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        let failure = |status| {
+            let mut failure = Self::new(status, error.code(), error.to_string());
+            failure.body.hint = error.hint();
+            failure
         };
-        let mut failure = Self::new(status, error.code(), error.to_string());
-        failure.body.hint = error.hint();
-        match error {
-            ControlError::Invalid { problems, .. } => {
-                failure.body.problems =
-                    problems.into_iter().map(|p| ProblemView { path: p.path, message: p.message, hint: p.hint }).collect();
+        match error.kind() {
+            ErrorKind::NotFound => failure(StatusCode::NOT_FOUND),
+            ErrorKind::InTheWay => failure(StatusCode::CONFLICT),
+            ErrorKind::Stale => failure(StatusCode::PRECONDITION_FAILED),
+            ErrorKind::Invalid(problems) => {
+                let mut failure = failure(StatusCode::BAD_REQUEST);
+                failure.body.problems = problems.iter().map(view).collect();
+                failure
             }
-            ControlError::Engine { diagnosis } => {
-                failure.body.message = diagnosis.to_string();
-                failure.body.hint = diagnosis.hint();
-                failure.body.diagnosis = Some(diagnosis);
-            }
+            ErrorKind::Engine(diagnosis) => diagnosis.clone().into(),
+            ErrorKind::Exhausted => failure(StatusCode::SERVICE_UNAVAILABLE),
+            ErrorKind::Late => failure(StatusCode::GATEWAY_TIMEOUT),
             // The cause may name files of the server: it goes to the log, where an operator looks for it.
-            ControlError::Store(source) => {
-                tracing::error!(error = &source as &dyn std::error::Error, "the store failed");
-                failure.body.hint = Some("the server's log says why".into());
+            ErrorKind::Store(source) => {
+                tracing::error!(error = source as &dyn std::error::Error, "the store failed");
+                failure(StatusCode::INTERNAL_SERVER_ERROR).hint("the server's log says why")
             }
-            ControlError::AppNotFound { .. }
-            | ControlError::RevisionNotFound { .. }
-            | ControlError::ContainerNotFound { .. }
-            | ControlError::InstanceNotFound { .. }
-            | ControlError::NothingRuns { .. }
-            | ControlError::BeingDeleted { .. }
-            | ControlError::Owned { .. }
-            | ControlError::Taken { .. }
-            | ControlError::Stopped { .. }
-            | ControlError::Conflict { .. }
-            | ControlError::ScaleOutOfRange { .. }
-            | ControlError::PortsExhausted { .. }
-            | ControlError::NotInTime { .. } => {}
         }
-        failure
     }
 }
 

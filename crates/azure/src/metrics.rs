@@ -1,156 +1,21 @@
-//! Metrics from what is measured: counters of the gateway and of control groups, one point a minute, kept for hours.
+//! Metrics as `az monitor` asks for them, from what the [`crate::meter`] keeps.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
-
-use async_trait::async_trait;
 use pillion_arm::{ArmError, ResourceId, ResourceKind};
 use pillion_identity::{Access, Caller};
 use pillion_model::AppName;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use crate::{
     Azure,
+    meter::{MINUTE_MS, Point},
     names::public_name,
     service::{allow, wall_ms},
 };
 
-const EVERY: Duration = Duration::from_secs(20);
-const MINUTE_MS: u64 = 60_000;
-/// Points kept of an app: six hours.
-const KEPT: usize = 360;
 /// Points in one answer and one series.
 const MOST: u64 = 1_440;
 
-/// What the gateway has counted of one app since it began; a restart begins at nought.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrafficCount {
-    pub app: String,
-    pub requests: u64,
-    /// 2xx, 3xx, 4xx, 5xx.
-    pub by_class: [u64; 4],
-    pub response_usec: u64,
-}
-
-/// Whoever counts requests.
-#[async_trait]
-pub trait Traffic: Send + Sync + 'static {
-    async fn counts(&self) -> Vec<TrafficCount>;
-}
-
-/// Gateways and containers outlive servers: at the first look, what they counted before is not of this minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
-    First,
-    Later,
-}
-
-/// What is known of one minute.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Point {
-    minute: u64,
-    samples: u32,
-    cpu_seconds: f64,
-    /// Sum over the samples.
-    memory_bytes: f64,
-    requests: f64,
-    by_class: [f64; 4],
-    response_seconds: f64,
-}
-
-#[derive(Default)]
-struct Series {
-    points: VecDeque<Point>,
-    traffic: TrafficCount,
-    /// CPU time of each container by instance and name.
-    cpu_usec: BTreeMap<String, u64>,
-}
-
-/// All series.
-#[derive(Default)]
-pub(crate) struct Meter {
-    all: Mutex<BTreeMap<AppName, Series>>,
-}
-
-impl Meter {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<AppName, Series>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Azure {
-    /// Measures until told to stop.
-    pub async fn measure(self, traffic: Arc<dyn Traffic>, mut stop: watch::Receiver<bool>) {
-        let mut pace = tokio::time::interval(EVERY);
-        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut look = Look::First;
-        loop {
-            // Both only wait.
-            tokio::select! {
-                _ = stop.wait_for(|&stop| stop) => return,
-                _ = pace.tick() => {}
-            }
-            self.sample(traffic.counts().await, wall_ms(), look).await;
-            look = Look::Later;
-        }
-    }
-
-    async fn sample(&self, counts: Vec<TrafficCount>, now_ms: u64, look: Look) {
-        let counts: BTreeMap<String, TrafficCount> = counts.into_iter().map(|count| (count.app.clone(), count)).collect();
-        let apps: Vec<AppName> = self.shared.control.routes().borrow().apps.iter().map(|route| route.app.clone()).collect();
-        let mut used = BTreeMap::new();
-        for name in &apps {
-            let Ok(app) = self.shared.control.resolve(name).await else { continue };
-            self.shared.control.refresh(&app).await;
-            let Ok(status) = self.shared.control.status(&app).await else { continue };
-            let containers = status.instances.iter().flat_map(|one| {
-                one.status
-                    .containers
-                    .iter()
-                    .map(move |container| (format!("{}/{}", one.status.id, container.name), container.clone()))
-            });
-            used.insert(name.clone(), containers.collect::<Vec<_>>());
-        }
-        let mut all = self.shared.meter.lock();
-        all.retain(|name, _| used.contains_key(name));
-        for (name, containers) in used {
-            let series = all.entry(name.clone()).or_default();
-            let minute = now_ms / MINUTE_MS;
-            if series.points.back().is_none_or(|last| last.minute < minute) {
-                series.points.push_back(Point { minute, ..Point::default() });
-                if series.points.len() > KEPT {
-                    series.points.pop_front();
-                }
-            }
-            let before = std::mem::take(&mut series.cpu_usec);
-            let Some(point) = series.points.back_mut() else { continue };
-            point.samples += 1;
-            for (key, container) in containers {
-                point.memory_bytes += container.memory_bytes.unwrap_or(0) as f64;
-                if let Some(cpu) = container.cpu_usec {
-                    // A container that is new has used what it has since it began.
-                    if look == Look::Later {
-                        point.cpu_seconds += since(cpu, before.get(&key).copied().unwrap_or(0)) / 1e6;
-                    }
-                    series.cpu_usec.insert(key, cpu);
-                }
-            }
-            if let Some(count) = counts.get(name.as_str()) {
-                let old = if look == Look::First { count } else { &series.traffic };
-                point.requests += since(count.requests, old.requests);
-                for (class, sum) in point.by_class.iter_mut().enumerate() {
-                    *sum += since(count.by_class[class], old.by_class[class]);
-                }
-                point.response_seconds += since(count.response_usec, old.response_usec) / 1e6;
-                series.traffic = count.clone();
-            }
-        }
-    }
-
     /// Gives metrics of a site or a plan over a time span.
     ///
     /// # Errors
@@ -335,11 +200,6 @@ fn datum(metric: &Metric, aggregation: &str, minute: u64, points: &[&Point]) -> 
     json!({ "timeStamp": stamp, field: number })
 }
 
-/// A counter that fell began anew.
-fn since(now: u64, before: u64) -> f64 {
-    (if now >= before { now - before } else { now }) as f64
-}
-
 fn span(text: &str, now_ms: u64) -> Result<(u64, u64), ArmError> {
     if text.trim().is_empty() {
         return Ok((now_ms.saturating_sub(60 * MINUTE_MS), now_ms));
@@ -398,6 +258,5 @@ mod tests {
         let slow = Point { samples: 1, requests: 1.0, response_seconds: 1.1, ..Point::default() };
         let metric = METRICS.iter().find(|metric| metric.name == "HttpResponseTime").unwrap();
         assert_eq!(datum(metric, "Average", 1, &[&busy, &slow])["average"], 0.2);
-        assert_eq!(since(3, 10), 3.0);
     }
 }

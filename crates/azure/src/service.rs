@@ -7,7 +7,7 @@ use std::{
 };
 
 use pillion_arm::{ArmError, Resource, ResourceId};
-use pillion_control::{Control, ControlError};
+use pillion_control::{Control, ControlError, ErrorKind};
 use pillion_identity::{Access, Caller};
 use pillion_model::AppName;
 use pillion_store::{AuditEntry, Batch, Etag, Kind, Store, StoreError};
@@ -18,7 +18,7 @@ use crate::{
     OperationId, Settings, Settler,
     around::Around,
     index::Index,
-    metrics::Meter,
+    meter::Meter,
     names::public_name,
     operation::Operations,
     settle::{Quiet, Wake},
@@ -266,22 +266,12 @@ pub(crate) fn unavailable(wrong: &StoreError) -> ArmError {
 
 /// What the control plane refuses, in ARM's words.
 pub(crate) fn refusal(wrong: &ControlError) -> ArmError {
-    let status = match wrong {
-        ControlError::AppNotFound { .. }
-        | ControlError::RevisionNotFound { .. }
-        | ControlError::ContainerNotFound { .. }
-        | ControlError::InstanceNotFound { .. } => 404,
-        ControlError::NothingRuns { .. }
-        | ControlError::BeingDeleted { .. }
-        | ControlError::Owned { .. }
-        | ControlError::Taken { .. }
-        | ControlError::Stopped { .. }
-        | ControlError::PortsExhausted { .. }
-        | ControlError::NotInTime { .. } => 409,
-        ControlError::Conflict { .. } => 412,
-        ControlError::Invalid { .. } | ControlError::ScaleOutOfRange { .. } => 400,
-        ControlError::Engine { .. } => 409,
-        ControlError::Store(wrong) => return unavailable(wrong),
+    let status = match wrong.kind() {
+        ErrorKind::NotFound => 404,
+        ErrorKind::InTheWay | ErrorKind::Engine(_) | ErrorKind::Exhausted | ErrorKind::Late => 409,
+        ErrorKind::Stale => 412,
+        ErrorKind::Invalid(_) => 400,
+        ErrorKind::Store(wrong) => return unavailable(wrong),
     };
     let hint = wrong.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
     ArmError::new(status, wrong.code(), format!("{wrong}{hint}"))

@@ -14,9 +14,6 @@ use crate::{
     shared::{Shared, event, registry_name, secret_name, wall_ms},
 };
 
-/// Revisions kept beyond those that are needed, for people who want to look back.
-const REVISIONS_KEPT: u64 = 10;
-
 pub(crate) async fn apply(
     shared: &Arc<Shared>,
     definition: App,
@@ -160,11 +157,9 @@ async fn attempt(
     for (name, value) in secrets {
         batch = batch.secret(app, &secret_name(&name), number, &value);
     }
-    let mut kept: Vec<RevisionNumber> = (number.saturating_sub(REVISIONS_KEPT)..=number).collect();
-    kept.extend(next.current);
     batch = batch
         .revision(number, &wanted, wall_ms())
-        .prune_revisions(app, kept)
+        .prune_revisions(app, next.kept())
         .event(event(app, Some(number), "applied", format!("revision {number} was applied")))
         .put(Kind::App, app.as_str(), &next, etag.map_or(Expect::Absent, Expect::Version));
     let etag = shared.store.commit(batch).await?;

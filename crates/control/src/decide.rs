@@ -12,10 +12,12 @@
 //! before its deadline only when waiting is pointless: see [`crate::diagnosis::hopeless`].
 
 mod ailing;
+mod fates;
 mod roll;
 mod seen;
 mod step;
 
+use fates::Fates;
 use pillion_engine::ObservedInstance;
 use pillion_model::{InstancePhase, RevisionNumber};
 use roll::{roll_beside, roll_in_place};
@@ -97,36 +99,20 @@ fn maintain(
     now: u64,
     decision: &mut Decision,
 ) {
-    let mut live = Vec::new();
-    let mut dead = Vec::new();
-    let mut ailing = Vec::new();
-    let mut foreign = Vec::new();
-    for one in seen.instances.iter().copied().filter(|one| Some(one.status.revision) != rolling) {
-        if !alive(one) {
-            dead.push(one);
-        } else if !compatible(desired, one.status.revision, current) {
-            foreign.push(one);
-        } else if !seen.leaving(&one.status.id) {
-            live.push(one);
-        } else if ailing::overdue(seen, one, now) {
-            ailing.push(one);
-        } else {
-            foreign.push(one);
-        }
-    }
+    let mut fates = Fates::of(desired, seen, current, rolling);
     if rolling.is_none()
-        && ailing.is_empty()
-        && let Some(one) = ailing::pick(desired, seen, current, &live, now, decision)
+        && !fates.any_goes(Because::Unready)
+        && let Some(one) = ailing::pick(desired, seen, current, &fates.live, now, decision)
     {
-        live.retain(|other| other.status.id != one.status.id);
-        ailing.push(one);
+        fates.goes(one, Because::Unready);
     }
-    retire(seen, &dead, Because::InstanceFailed, decision);
-    retire(seen, &ailing, Because::Unready, decision);
-    retire(seen, &foreign, Because::Replaced, decision);
+    retire(seen, &fates.dead, Because::InstanceFailed, decision);
+    for (one, because) in &fates.going {
+        retire(seen, &[one], *because, decision);
+    }
 
     let coming = seen.starting.values().filter(|revision| **revision == current).count();
-    let (have, wanted) = (live.len() + coming, desired.scale as usize);
+    let (have, wanted) = (fates.live.len() + coming, desired.scale as usize);
     if have < wanted {
         if now < seen.not_before {
             decision.wake(seen.not_before);
@@ -136,30 +122,32 @@ fn maintain(
             decision.steps.push(Step::StartInstances { revision: current, count: (wanted - have) as u32 });
         }
     } else if have > wanted {
-        let leaving = surplus(live.clone(), have - wanted);
-        live.retain(|one| leaving.iter().all(|gone| gone.status.id != one.status.id));
+        let leaving = surplus(fates.live.clone(), have - wanted);
+        fates.live.retain(|one| leaving.iter().all(|gone| gone.status.id != one.status.id));
         retire(seen, &leaving, Because::TooMany, decision);
     }
     if seen.updating.is_empty()
-        && let Some(one) = live.iter().find(|one| one.status.revision != current)
+        && let Some(one) = fates.live.iter().find(|one| one.status.revision != current)
     {
         decision.steps.push(Step::RollBackInPlace { instance: one.status.id.clone(), revision: current });
     }
 }
 
-/// Stops instances; those that may have requests under way are drained first.
+/// Stops instances; those that may have requests under way are drained first. One whose end had begun goes for the reason it
+/// began for, whatever came in between, unless it failed first.
 fn retire(seen: &Seen<'_>, instances: &[&ObservedInstance], because: Because, decision: &mut Decision) {
     for one in instances {
         let instance = one.status.id.clone();
+        let because = seen.leaving(&instance).filter(|_| alive(one)).unwrap_or(because);
         let busy = match one.status.phase {
-            InstancePhase::Ready | InstancePhase::Unready => !seen.drained.contains(&instance),
+            InstancePhase::Ready | InstancePhase::Unready => !seen.drained.contains_key(&instance),
             InstancePhase::Pulling
             | InstancePhase::Starting
             | InstancePhase::Stopping
             | InstancePhase::Stopped
             | InstancePhase::Failed { .. } => false,
         };
-        decision.steps.push(if busy { Step::Drain { instance } } else { Step::StopInstance { instance, because } });
+        decision.steps.push(if busy { Step::Drain { instance, because } } else { Step::StopInstance { instance, because } });
     }
 }
 

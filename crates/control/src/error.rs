@@ -2,7 +2,7 @@
 
 use pillion_fault::Diagnosis;
 use pillion_model::{AppName, InstanceId, RevisionNumber};
-use pillion_store::Etag;
+use pillion_store::{Etag, StoreError};
 
 use crate::Problem;
 
@@ -44,10 +44,52 @@ pub enum ControlError {
     #[error("{}", .diagnosis.fault)]
     Engine { diagnosis: Box<Diagnosis> },
     #[error("the store cannot do it")]
-    Store(#[from] pillion_store::StoreError),
+    Store(#[from] StoreError),
+}
+
+/// What a [`ControlError`] means to who asked, with what there is to say beside its sentence: what answers choose a status by.
+#[derive(Debug, Clone, Copy)]
+pub enum ErrorKind<'a> {
+    /// What was named is not there.
+    NotFound,
+    /// It cannot be done to the app as it is, or not by this caller.
+    InTheWay,
+    /// It was changed since it was read.
+    Stale,
+    /// What was asked is wrong whatever the app is like.
+    Invalid(&'a [Problem]),
+    /// The engine refused or failed.
+    Engine(&'a Diagnosis),
+    /// The machine has no more of what it takes.
+    Exhausted,
+    /// It goes on, and took longer than was waited.
+    Late,
+    Store(&'a StoreError),
 }
 
 impl ControlError {
+    /// Sorts the errors by what they mean to who asked.
+    pub fn kind(&self) -> ErrorKind<'_> {
+        match self {
+            ControlError::AppNotFound { .. }
+            | ControlError::RevisionNotFound { .. }
+            | ControlError::ContainerNotFound { .. }
+            | ControlError::InstanceNotFound { .. } => ErrorKind::NotFound,
+            ControlError::NothingRuns { .. }
+            | ControlError::BeingDeleted { .. }
+            | ControlError::Owned { .. }
+            | ControlError::Taken { .. }
+            | ControlError::Stopped { .. } => ErrorKind::InTheWay,
+            ControlError::Conflict { .. } => ErrorKind::Stale,
+            ControlError::Invalid { problems, .. } => ErrorKind::Invalid(problems),
+            ControlError::ScaleOutOfRange { .. } => ErrorKind::Invalid(&[]),
+            ControlError::Engine { diagnosis } => ErrorKind::Engine(diagnosis),
+            ControlError::PortsExhausted { .. } => ErrorKind::Exhausted,
+            ControlError::NotInTime { .. } => ErrorKind::Late,
+            ControlError::Store(source) => ErrorKind::Store(source),
+        }
+    }
+
     /// Returns the stable word for this error.
     pub fn code(&self) -> &'static str {
         match self {

@@ -8,7 +8,7 @@ use pillion_fault::Diagnosis;
 use pillion_model::{AppName, ContainerPhase, ContainerStatus, InstanceId, InstancePhase, RevisionNumber};
 
 use crate::{
-    decide::{DAY_MS, Desired, RolloutSeen, Seen, alive},
+    decide::{Because, DAY_MS, Desired, RolloutSeen, Seen, alive},
     diagnosis::proven,
     record::Intent,
 };
@@ -41,8 +41,8 @@ pub(crate) struct Memory {
     starting: BTreeMap<InstanceId, (RevisionNumber, Option<u64>)>,
     /// Changed in place and not seen as changed yet; likewise.
     updating: BTreeMap<InstanceId, (RevisionNumber, Option<u64>)>,
-    pub(crate) draining: BTreeSet<InstanceId>,
-    drained: BTreeSet<InstanceId>,
+    draining: BTreeMap<InstanceId, Because>,
+    drained: BTreeMap<InstanceId, Because>,
     /// Ends that we asked for.
     stopping: BTreeSet<InstanceId>,
     known: BTreeMap<InstanceId, RevisionNumber>,
@@ -102,9 +102,10 @@ impl Memory {
             }
         }
         self.known = seen.iter().map(|(id, one)| ((*id).clone(), one.status.revision)).collect();
-        for set in [&mut self.draining, &mut self.drained, &mut self.stopping] {
-            set.retain(|id| seen.contains_key(id));
+        for leaving in [&mut self.draining, &mut self.drained] {
+            leaving.retain(|id, _| seen.contains_key(id));
         }
+        self.stopping.retain(|id| seen.contains_key(id));
         self.steady.retain(|id, _| seen.get(id).is_some_and(|one| proven(one, None)));
         for (id, one) in seen.iter().filter(|(_, one)| proven(one, None)) {
             let processes = processes(one);
@@ -194,6 +195,15 @@ impl Memory {
         self.replaced.push(now);
     }
 
+    pub(crate) fn drains(&mut self, id: &InstanceId, because: Because) {
+        self.draining.insert(id.clone(), because);
+    }
+
+    /// Gives the instances that have requests under way and get no more.
+    pub(crate) fn draining(&self) -> impl Iterator<Item = &InstanceId> {
+        self.draining.keys()
+    }
+
     pub(crate) fn stops(&mut self, id: &InstanceId) {
         self.stopping.insert(id.clone());
     }
@@ -215,8 +225,9 @@ impl Memory {
                     }
                 }
                 Key::Drain(id) => {
-                    self.draining.remove(&id);
-                    self.drained.insert(id);
+                    if let Some(because) = self.draining.remove(&id) {
+                        self.drained.insert(id, because);
+                    }
                 }
                 Key::Prepare(_) => self.unprepared = false,
                 Key::Stop(_) | Key::Verdict(_) | Key::Forget => {}

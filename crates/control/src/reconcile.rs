@@ -185,7 +185,7 @@ impl Reconciler {
         let key = match &step {
             Step::Prepare { revision } => Some(Key::Prepare(*revision)),
             Step::UpdateInPlace { instance, .. } | Step::RollBackInPlace { instance, .. } => Some(Key::Update(instance.clone())),
-            Step::Drain { instance } => Some(Key::Drain(instance.clone())),
+            Step::Drain { instance, .. } => Some(Key::Drain(instance.clone())),
             Step::StopInstance { instance, .. } => Some(Key::Stop(instance.clone())),
             Step::Promote { revision } | Step::FailRevision { revision, .. } => Some(Key::Verdict(*revision)),
             Step::Forget => Some(Key::Forget),
@@ -225,8 +225,8 @@ impl Reconciler {
                 let hosts = known.record.registries.clone();
                 self.spawn(app, key, steps::prepare(shared, app.clone(), revision, stored, current, hosts));
             }
-            (Step::Drain { instance }, Some(key)) => {
-                known.memory.draining.insert(instance.clone());
+            (Step::Drain { instance, because }, Some(key)) => {
+                known.memory.drains(&instance, because);
                 known.memory.underway.insert(key);
                 drains.push((app.clone(), instance));
             }

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Front;
 
+/// Revisions kept beyond those that are needed, for people who want to look back.
+const REVISIONS_KEPT: u64 = 10;
+
 /// What the owner wants of the app as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -46,5 +49,10 @@ impl Record {
         let mut needed: Vec<_> = self.current.into_iter().chain([self.target]).collect();
         needed.dedup();
         needed
+    }
+
+    /// Returns every revision that stays when a new one is stored: what is needed, and the newest ones.
+    pub fn kept(&self) -> Vec<RevisionNumber> {
+        (self.newest.saturating_sub(REVISIONS_KEPT)..=self.newest).chain(self.needed()).collect()
     }
 }

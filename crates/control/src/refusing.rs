@@ -66,6 +66,7 @@ impl Control {
         batch = batch
             .revision(number, &definition, wall_ms())
             .outcome(app, number, &Outcome::Failed { diagnosis: Box::new(diagnosis) })
+            .prune_revisions(app, record.kept())
             .event(event(app, Some(number), "failed", text))
             .put(Kind::App, app.as_str(), &record, etag.map_or(Expect::Absent, Expect::Version));
         shared.store.commit(batch).await?;

@@ -50,7 +50,7 @@ pub(crate) fn route(facts: &Facts<'_>, desired: &Desired, seen: &Seen<'_>) -> Ap
 }
 
 fn leaves(seen: &Seen<'_>, one: &ObservedInstance) -> bool {
-    seen.draining.contains(&one.status.id) || seen.drained.contains(&one.status.id)
+    seen.leaving(&one.status.id).is_some()
 }
 
 /// Returns the instances that keep their traffic although their readiness probe fails: no more than `limit` percent may be

@@ -108,7 +108,7 @@ pub(crate) async fn stop(
         Because::AppStopped => "the app was stopped",
         Because::AppDeleted => "the app is being deleted",
         Because::TooMany => "fewer instances are wanted",
-        Because::Replaced => "a newer revision serves",
+        Because::Replaced => "another revision takes its place",
         Because::RevisionFailed => "its revision failed",
         Because::InstanceFailed => "it had failed",
         Because::Unready => "it was not ready for an hour",

@@ -17,7 +17,10 @@ use std::{
     time::Duration,
 };
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    time::{ClockId, clock_gettime},
+};
 
 const SHARDS: usize = 8;
 /// Bytes of lines one shard holds at most.
@@ -294,8 +297,24 @@ impl LogFile {
     }
 }
 
+/// Says whether the log could be opened now, and leaves no file that was not there.
+///
+/// # Errors
+/// What the gateway would meet that is started now; it serves without the log then.
+pub fn probe(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().append(true).create_new(true).mode(0o640).open(path) {
+        Ok(_) => std::fs::remove_file(path),
+        Err(failure) if failure.kind() == io::ErrorKind::AlreadyExists => open_append(path).map(drop),
+        Err(failure) => Err(failure),
+    }
+}
+
 fn open_append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    // A pipe that nobody reads would be waited for, and no site served meanwhile.
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(nonblocking).open(path)?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -326,6 +345,22 @@ mod tests {
         assert_eq!(value["status"], 200);
         assert_eq!(value.get("code"), None);
         assert_eq!(out.last(), Some(&b'\n'));
+    }
+
+    #[test]
+    fn a_probe_says_what_cannot_be_opened_and_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("access.log");
+        probe(&path).expect("it could be made");
+        assert!(!path.exists());
+        std::fs::write(&path, "a line\n").expect("a file");
+        probe(&path).expect("it is there");
+        assert_eq!(std::fs::read_to_string(&path).expect("the file"), "a line\n");
+        assert_eq!(probe(directory.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(probe(&directory.path().join("no/access.log")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a pipe");
+        probe(&pipe).expect_err("nobody reads it");
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub enum News {
 pub struct Client {
     pid: u32,
     generation: u64,
+    unlogged: Option<String>,
     /// Locked while a request is written, so that answers come in the order of `waiting`.
     writer: Mutex<FrameWriter>,
     waiting: Arc<SyncMutex<Waiting>>,
@@ -84,11 +85,11 @@ impl Client {
         writer.write(&ToGateway::Hello { version: VERSION }, NO_SOCKETS).await?;
         let hello =
             tokio::time::timeout(ANSWER, reader.read::<FromGateway>()).await.map_err(|_| ClientError::Silent(ANSWER))??;
-        let FromGateway::Hello { version: _, pid, generation } = hello else { return Err(ClientError::OtherAnswer) };
+        let FromGateway::Hello { version: _, pid, generation, unlogged } = hello else { return Err(ClientError::OtherAnswer) };
         let (news, receiver) = mpsc::channel(NEWS);
         let waiting = Arc::new(SyncMutex::new(Waiting::default()));
         let reading = tokio::spawn(read(reader, waiting.clone(), news));
-        Ok((Self { pid, generation, writer: Mutex::new(writer), waiting, reading }, receiver))
+        Ok((Self { pid, generation, unlogged, writer: Mutex::new(writer), waiting, reading }, receiver))
     }
 
     /// The gateway's process id.
@@ -99,6 +100,11 @@ impl Client {
     /// The generation in force when this client connected: the next table must have a higher one. 0: none yet.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Why the gateway has no access log although it was told to have one.
+    pub fn unlogged(&self) -> Option<&str> {
+        self.unlogged.as_deref()
     }
 
     /// Gives the gateway its listening sockets, the whole set; the caller keeps its own duplicates.

@@ -128,7 +128,8 @@ impl Control {
         match order {
             ToGateway::Hello { .. } => {
                 let generation = *self.gateway.generation.borrow();
-                let hello = FromGateway::Hello { version: VERSION, pid: std::process::id(), generation };
+                let unlogged = self.gateway.unlogged.clone();
+                let hello = FromGateway::Hello { version: VERSION, pid: std::process::id(), generation, unlogged };
                 writer.write(&hello, NONE).await?;
                 self.report(writer).await
             }

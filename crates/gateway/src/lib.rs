@@ -40,6 +40,7 @@ mod tunnel;
 mod upstream;
 mod workers;
 
+pub use access_log::probe as probe_access_log;
 pub use args::Args;
 pub use limits::Limits;
 pub use role::run;

@@ -40,6 +40,9 @@ pub enum FromGateway {
         pid: u32,
         #[serde(default)]
         generation: u64,
+        /// Why there is no access log where one was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unlogged: Option<String>,
     },
     Listening,
     /// One file descriptor per entry, in order, beside the frame.

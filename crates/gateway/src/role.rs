@@ -81,22 +81,27 @@ fn start(args: &Args) -> Result<(), RunError> {
     // Asked before the drop: afterwards /proc/self belongs to root and the CPU quota cannot be read.
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let control = bind(&args.control)?;
-    let log = open_log(args)?;
+    let log = args.access_log.as_deref().map(|path| open_log(path, args)).transpose();
     privileges::drop_for_good(args.uid, args.gid)?;
 
     let mut limits = args.limits();
     // Each client may need a connection of its own to an instance.
     limits.connections = limits.connections.min(usize::try_from(descriptors / 3).unwrap_or(usize::MAX)).max(1);
-    let (log, writer) = match log {
-        Some(file) => {
+    let (log, writer, unlogged) = match log {
+        Ok(Some(file)) => {
             let (log, writer) =
                 AccessLog::start(file).map_err(|source| RunError::System { doing: "start the access log", source })?;
-            (log, Some(writer))
+            (log, Some(writer), None)
         }
-        None => (AccessLog::none(), None),
+        Ok(None) => (AccessLog::none(), None, None),
+        // Sites are worth more than lines about them.
+        Err(reason) => {
+            tracing::error!("requests are not logged: {reason}");
+            (AccessLog::none(), None, Some(reason))
+        }
     };
     let workers = Workers::start(workers).map_err(|source| RunError::System { doing: "start the workers", source })?;
-    let gateway = Gateway::new(limits, args.trusted_proxies.clone(), log, workers);
+    let gateway = Gateway::new(limits, args.trusted_proxies.clone(), log, unlogged, workers);
     // Accepts, listens to `serve` and keeps stocks filled; requests run on the workers.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -158,14 +163,15 @@ fn bind(path: &Path) -> Result<UnixListener, RunError> {
     Ok(socket)
 }
 
-fn open_log(args: &Args) -> Result<Option<LogFile>, RunError> {
-    let Some(path) = &args.access_log else { return Ok(None) };
-    let at = |source| RunError::Path { doing: "open the access log", path: path.clone(), source };
-    let file = LogFile::open(path).map_err(at)?;
-    if rustix::process::geteuid().is_root() {
-        file.give_to(args.uid, args.gid).map_err(at)?;
-    }
-    Ok(Some(file))
+/// Opens the access log, or says why there will be none.
+fn open_log(path: &Path, args: &Args) -> Result<LogFile, String> {
+    let opened = LogFile::open(path).and_then(|file| {
+        if rustix::process::geteuid().is_root() {
+            file.give_to(args.uid, args.gid)?;
+        }
+        Ok(file)
+    });
+    opened.map_err(|failure| format!("the access log {} cannot be opened: {failure}", path.display()))
 }
 
 fn announce() {

@@ -25,6 +25,8 @@ pub struct Gateway {
     pub limits: Limits,
     pub trusted_proxies: Vec<Cidr>,
     pub log: AccessLog,
+    /// Why there is no log where one was asked for.
+    pub unlogged: Option<String>,
     pub workers: Workers,
     pub routes: ArcSwap<Routes>,
     pub drained: Arc<Drained>,
@@ -42,11 +44,18 @@ pub struct Gateway {
 const MOST_COUNTERS: usize = 10_000;
 
 impl Gateway {
-    pub fn new(limits: Limits, trusted_proxies: Vec<Cidr>, log: AccessLog, workers: Workers) -> Arc<Self> {
+    pub fn new(
+        limits: Limits,
+        trusted_proxies: Vec<Cidr>,
+        log: AccessLog,
+        unlogged: Option<String>,
+        workers: Workers,
+    ) -> Arc<Self> {
         Arc::new(Self {
             limits,
             trusted_proxies,
             log,
+            unlogged,
             workers,
             routes: ArcSwap::default(),
             drained: Arc::default(),

@@ -87,10 +87,7 @@ impl Cgroup {
 
     /// Moves a process in.
     pub fn add(&self, pid: i32) -> Result<(), CgroupError> {
-        for dir in self.dirs() {
-            fs::write(dir.join("cgroup.procs"), pid.to_string()).at("move a process into", &dir)?;
-        }
-        Ok(())
+        move_into(self.dirs(), pid)
     }
 
     /// Opens the list of processes in the tree of `controller`; none if there is no such tree.
@@ -102,10 +99,7 @@ impl Cgroup {
     /// Moves a process in, in every tree but that of `controller`.
     pub(crate) fn add_but(&self, controller: &str, pid: i32) -> Result<(), CgroupError> {
         let left_out = self.dir(controller);
-        for dir in self.dirs().into_iter().filter(|dir| Some(dir) != left_out.as_ref()) {
-            fs::write(dir.join("cgroup.procs"), pid.to_string()).at("move a process into", &dir)?;
-        }
-        Ok(())
+        move_into(self.dirs().into_iter().filter(|dir| Some(dir) != left_out.as_ref()), pid)
     }
 
     /// This control group's directory in the unified tree of a hybrid host.
@@ -160,6 +154,13 @@ impl Cgroup {
     fn dir(&self, controller: &str) -> Option<PathBuf> {
         Some(self.hierarchy.tree(controller)?.join(&self.path))
     }
+}
+
+fn move_into(dirs: impl IntoIterator<Item = PathBuf>, pid: i32) -> Result<(), CgroupError> {
+    for dir in dirs {
+        fs::write(dir.join("cgroup.procs"), pid.to_string()).at("move a process into", &dir)?;
+    }
+    Ok(())
 }
 
 /// On v2 only leaves may have processes, only others pass controllers on.

@@ -10,7 +10,7 @@ use axum::{
 };
 use futures::stream::BoxStream;
 use pillion_arm::ArmError;
-use pillion_control::ControlError;
+use pillion_control::{ControlError, ErrorKind};
 use pillion_identity::AuthError;
 
 use crate::{authority::unauthorised, front::refuse};
@@ -57,22 +57,11 @@ impl From<ArmError> for Refusal {
 
 impl From<ControlError> for Refusal {
     fn from(error: ControlError) -> Refusal {
-        let status = match &error {
-            ControlError::AppNotFound { .. }
-            | ControlError::RevisionNotFound { .. }
-            | ControlError::ContainerNotFound { .. }
-            | ControlError::InstanceNotFound { .. } => StatusCode::NOT_FOUND,
-            ControlError::NothingRuns { .. }
-            | ControlError::BeingDeleted { .. }
-            | ControlError::Owned { .. }
-            | ControlError::Taken { .. }
-            | ControlError::Stopped { .. }
-            | ControlError::Conflict { .. } => StatusCode::CONFLICT,
-            ControlError::Invalid { .. } | ControlError::ScaleOutOfRange { .. } | ControlError::Engine { .. } => {
-                StatusCode::BAD_REQUEST
-            }
-            ControlError::PortsExhausted { .. } | ControlError::NotInTime { .. } => StatusCode::CONFLICT,
-            ControlError::Store(source) => {
+        let status = match error.kind() {
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::InTheWay | ErrorKind::Stale | ErrorKind::Exhausted | ErrorKind::Late => StatusCode::CONFLICT,
+            ErrorKind::Invalid(_) | ErrorKind::Engine(_) => StatusCode::BAD_REQUEST,
+            ErrorKind::Store(source) => {
                 tracing::error!(error = source as &dyn std::error::Error, "the store failed");
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -1,13 +1,13 @@
 //! What a site's documents are after a swap: what belongs to the version moves, what belongs to the slot stays.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use pillion_arm::{ConfigName, Resource, ResourceId, ResourceKind, SiteParts};
+use pillion_arm::{ArmError, ConfigName, Resource, ResourceId, ResourceKind, SiteParts};
 use pillion_model::AppName;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::MARK;
-use crate::{Azure, index::Index};
+use super::{MARK, slot_of};
+use crate::{Azure, index::Index, service::wall_ms};
 
 /// Fields of `config/web` that say what runs; the others say how the slot is run, and stay.
 const MOVING: [&str; 8] = [
@@ -21,19 +21,25 @@ const MOVING: [&str; 8] = [
     "defaultDocuments",
 ];
 
+/// What changes when two sites are exchanged.
+pub(super) struct Exchanged {
+    pub(super) put: Vec<Arc<Resource>>,
+    pub(super) gone: BTreeSet<ResourceId>,
+}
+
 /// The documents of a site after a swap; those that nobody wrote are none.
-pub(super) struct After {
+struct After {
     web: Option<Arc<Resource>>,
     settings: Option<Arc<Resource>>,
     connections: Option<Arc<Resource>>,
     storage: Option<Arc<Resource>>,
     metadata: Option<Arc<Resource>>,
-    pub(super) containers: Vec<Arc<Resource>>,
+    containers: Vec<Arc<Resource>>,
 }
 
 impl After {
     /// Every document, dated.
-    pub(super) fn all(&self, now: u64) -> impl Iterator<Item = Arc<Resource>> {
+    fn all(&self, now: u64) -> impl Iterator<Item = Arc<Resource>> {
         let documents = [&self.web, &self.settings, &self.connections, &self.storage, &self.metadata];
         let all: Vec<_> = documents.into_iter().flatten().chain(&self.containers).cloned().collect();
         all.into_iter().map(move |document| Arc::new(Resource { changed_ms: now, ..(*document).clone() }))
@@ -41,7 +47,7 @@ impl After {
 }
 
 /// Returns what the documents of `onto` will be when `from` has been swapped with it.
-pub(super) fn after(index: &Index, from: &ResourceId, onto: &ResourceId) -> After {
+fn after(index: &Index, from: &ResourceId, onto: &ResourceId) -> After {
     let sticky = onto.production().and_then(|site| index.get(&site.config(ConfigName::SlotConfigNames)).cloned());
     let names = |field: &str| -> Vec<String> {
         let list = sticky.as_ref().and_then(|entry| entry.resource.property(field)).and_then(Value::as_array);
@@ -108,5 +114,37 @@ impl Azure {
             containers: after.containers,
             ..parts
         })
+    }
+
+    /// Says which documents two sites write and lose when they are exchanged.
+    ///
+    /// # Errors
+    /// 404 where one of them is gone.
+    pub(super) fn exchanged(&self, source: &ResourceId, target: &ResourceId) -> Result<Exchanged, ArmError> {
+        let index = self.index();
+        let now = wall_ms();
+        let mut put = Vec::new();
+        let mut gone = BTreeSet::new();
+        for (from, onto) in [(source, target), (target, source)] {
+            let after = after(&index, from, onto);
+            for id in index.of_kind(onto, &ResourceKind::SiteContainer).map(|entry| entry.resource.id.clone()) {
+                if id.parent().as_ref() == Some(onto) && !after.containers.iter().any(|container| container.id == id) {
+                    gone.insert(id);
+                }
+            }
+            put.extend(
+                after.all(now).filter(|document| {
+                    index.get(&document.id).is_none_or(|entry| entry.resource.properties != document.properties)
+                }),
+            );
+            let mut site = index.get(onto).map(|entry| (*entry.resource).clone()).ok_or_else(|| ArmError::not_found(onto))?;
+            site.properties.shift_remove(MARK);
+            let status =
+                json!({ "timestampUtc": now, "sourceSlotName": slot_of(source), "destinationSlotName": slot_of(target) });
+            site.properties.insert("slotSwapStatus".to_owned(), status);
+            site.changed_ms = now;
+            put.push(Arc::new(site));
+        }
+        Ok(Exchanged { put, gone })
     }
 }

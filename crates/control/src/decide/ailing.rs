@@ -7,17 +7,12 @@ use pillion_model::RevisionNumber;
 use super::{Decision, Desired, Seen};
 
 /// An instance that was unready for so long is replaced.
-pub(crate) const REPLACED_AFTER_MS: u64 = 60 * 60 * 1000;
+const REPLACED_AFTER_MS: u64 = 60 * 60 * 1000;
 /// No second one of an app is replaced within this.
 const PAUSE_MS: u64 = 60 * 60 * 1000;
 /// No more than so many of an app are replaced in a day: if that did not help, more of it will not.
 const DAILY: usize = 3;
 pub(crate) const DAY_MS: u64 = 24 * PAUSE_MS;
-
-/// Says whether an instance has been unready for so long that it goes, when its turn comes.
-pub(super) fn overdue(seen: &Seen<'_>, one: &ObservedInstance, now: u64) -> bool {
-    seen.unready.get(&one.status.id).is_some_and(|since| now >= since + REPLACED_AFTER_MS)
-}
 
 /// Picks, of the living instances of `current`, the one to replace now; where one has to wait, asks to be woken.
 pub(super) fn pick<'a>(

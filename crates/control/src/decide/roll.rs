@@ -52,7 +52,7 @@ pub(super) fn roll_in_place(
         (None, _) | (_, None) => Vec::new(),
     };
     let (fit, unfit): (Vec<_>, Vec<_>) = seen.instances.iter().copied().partition(|one| {
-        alive(one) && !seen.leaving(&one.status.id) && compatible(desired, one.status.revision, target.revision)
+        alive(one) && seen.leaving(&one.status.id).is_none() && compatible(desired, one.status.revision, target.revision)
     });
     let (done, rest): (Vec<_>, Vec<_>) = fit.into_iter().partition(|one| one.status.revision == target.revision);
     if give_up(seen, target, done.iter(), Some(&touched), now, decision) {

@@ -9,6 +9,7 @@ use pillion_engine::ObservedInstance;
 use pillion_fault::Diagnosis;
 use pillion_model::{App, InstanceId, RevisionNumber};
 
+use super::Because;
 use crate::record::Intent;
 
 /// What is wanted of one app.
@@ -19,6 +20,8 @@ pub struct Desired {
     pub current: Option<RevisionNumber>,
     /// The revision on its way; none when the newest is current or has failed.
     pub target: Option<Target>,
+    /// Revisions that were given up.
+    pub failed: BTreeSet<RevisionNumber>,
     /// Definitions of every revision that may be running.
     pub definitions: BTreeMap<RevisionNumber, Arc<App>>,
     /// How long a container without a probe must run on before it counts as proven: running is all it can show, and one
@@ -44,10 +47,10 @@ pub struct Seen<'a> {
     pub starting: BTreeMap<InstanceId, RevisionNumber>,
     /// Being changed in place right now.
     pub updating: BTreeSet<InstanceId>,
-    /// Out of the routes, with requests still under way.
-    pub draining: BTreeSet<InstanceId>,
-    /// Out of the routes, without requests under way.
-    pub drained: BTreeSet<InstanceId>,
+    /// Out of the routes, with requests still under way; each with the reason for it.
+    pub draining: BTreeMap<InstanceId, Because>,
+    /// Out of the routes, without requests under way; likewise.
+    pub drained: BTreeMap<InstanceId, Because>,
     /// Since when each instance has been well with the processes it has now.
     pub steady: BTreeMap<InstanceId, u64>,
     /// Since when each instance has been without its readiness, without a break.
@@ -62,9 +65,9 @@ pub struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// Returns true for an instance whose end has begun: it is not counted on any more.
-    pub(super) fn leaving(&self, instance: &InstanceId) -> bool {
-        self.draining.contains(instance) || self.drained.contains(instance)
+    /// Returns why an instance's end has begun; from then on it is not counted on. None while it has not.
+    pub(crate) fn leaving(&self, instance: &InstanceId) -> Option<Because> {
+        self.draining.get(instance).or_else(|| self.drained.get(instance)).copied()
     }
 }
 

@@ -28,6 +28,7 @@ pub enum Step {
     /// Take it out of the routes and let its requests finish.
     Drain {
         instance: InstanceId,
+        because: Because,
     },
     StopInstance {
         instance: InstanceId,
@@ -50,6 +51,7 @@ pub enum Because {
     AppStopped,
     AppDeleted,
     TooMany,
+    /// Another revision takes its place.
     Replaced,
     RevisionFailed,
     InstanceFailed,

@@ -17,9 +17,8 @@ struct World {
     desired: Desired,
     record_target: RevisionNumber,
     instances: BTreeMap<InstanceId, ObservedInstance>,
-    drained: BTreeSet<InstanceId>,
+    drained: BTreeMap<InstanceId, Because>,
     rollout: RolloutSeen,
-    failed: BTreeSet<RevisionNumber>,
     now: u64,
     born: u64,
     /// Set once the current revision had all its instances ready, and nothing but we has touched them since.
@@ -76,15 +75,15 @@ impl World {
             current: None,
             target: Some(Target { revision: 1, prepared: false, ready_within_ms: 10_000 }),
             settle_ms: 0,
+            failed: BTreeSet::new(),
             definitions: BTreeMap::from([(1, Arc::new(definition(1, 1, 1, false)))]),
         };
         World {
             desired,
             record_target: 1,
             instances: BTreeMap::new(),
-            drained: BTreeSet::new(),
+            drained: BTreeMap::new(),
             rollout: RolloutSeen::default(),
-            failed: BTreeSet::new(),
             now: 0,
             born: 0,
             settled: false,
@@ -109,7 +108,7 @@ impl World {
     fn ready(&self) -> usize {
         let counts = |one: &&ObservedInstance| {
             matches!(one.status.phase, InstancePhase::Ready)
-                && !self.drained.contains(&one.status.id)
+                && !self.drained.contains_key(&one.status.id)
                 && serves(&self.desired, one.status.revision)
         };
         self.instances.values().filter(counts).count()
@@ -160,7 +159,7 @@ impl World {
                 }
             }
             Happening::Pass(millis) => self.now += millis,
-            Happening::Restart => (self.rollout, self.drained) = (RolloutSeen::default(), BTreeSet::new()),
+            Happening::Restart => (self.rollout, self.drained) = (RolloutSeen::default(), BTreeMap::new()),
         }
     }
 
@@ -225,11 +224,15 @@ impl World {
                     one.status.revision = *revision;
                 }
             }
-            Step::Drain { instance } => drop(self.drained.insert(instance.clone())),
-            Step::StopInstance { instance, .. } => {
+            Step::Drain { instance, because } => {
+                self.drained.insert(instance.clone(), *because);
+            }
+            Step::StopInstance { instance, because } => {
                 let one = self.instances.remove(instance).expect("only what is there is stopped");
-                let taken = matches!(one.status.phase, InstancePhase::Ready) && !self.drained.remove(instance);
+                let drained = self.drained.remove(instance);
+                let taken = matches!(one.status.phase, InstancePhase::Ready) && drained.is_none();
                 assert!(!taken, "an instance that takes traffic was stopped without being drained");
+                assert!(drained.is_none_or(|why| why == *because), "{instance} was drained for {drained:?}, not {because:?}");
             }
             Step::Promote { revision } => {
                 let proven = self
@@ -241,7 +244,7 @@ impl World {
                 (self.desired.current, self.desired.target) = (Some(*revision), None);
             }
             Step::FailRevision { revision, .. } => {
-                self.failed.insert(*revision);
+                self.desired.failed.insert(*revision);
                 self.desired.target = None;
                 self.rollout = RolloutSeen::default();
             }
@@ -311,10 +314,10 @@ proptest! {
                 prop_assert!(world.instances.values().all(|one| one.status.revision == current));
                 prop_assert_eq!(world.instances.len(), world.desired.scale as usize);
             }
-            None => prop_assert!(world.instances.is_empty() && world.failed.contains(&world.record_target)),
+            None => prop_assert!(world.instances.is_empty() && world.desired.failed.contains(&world.record_target)),
         }
         // The newest revision is current unless it failed.
-        prop_assert!(world.desired.current == Some(world.record_target) || world.failed.contains(&world.record_target));
+        prop_assert!(world.desired.current == Some(world.record_target) || world.desired.failed.contains(&world.record_target));
     }
 
     #[test]
@@ -417,6 +420,58 @@ fn a_rollout_that_is_late_fails_with_what_was_seen_last() {
     assert_eq!(world.decide().steps, vec![Step::FailRevision { revision: 1, diagnosis }]);
 }
 
+/// Takes rounds until nothing is left to do; returns why instances were stopped.
+fn reasons(world: &mut World) -> Vec<Because> {
+    let mut reasons = Vec::new();
+    loop {
+        let steps = world.work();
+        if steps.is_empty() {
+            return reasons;
+        }
+        reasons.extend(
+            steps.iter().filter_map(|step| if let Step::StopInstance { because, .. } = step { Some(*because) } else { None }),
+        );
+    }
+}
+
+#[test]
+fn an_instance_is_stopped_for_the_reason_it_was_drained_for() {
+    let mut world = World::new();
+    assert_eq!(reasons(&mut world), []);
+    world.happen(&Happening::Scale(1));
+    assert_eq!(reasons(&mut world), [Because::TooMany]);
+    world.happen(&Happening::Apply { what: 1, bad: false });
+    assert_eq!(reasons(&mut world), [Because::Replaced]);
+    world.happen(&Happening::Apply { what: 1, bad: true });
+    assert_eq!(reasons(&mut world), [Because::RevisionFailed]);
+}
+
+#[test]
+fn a_changed_mind_does_not_change_the_reason() {
+    let mut world = World::new();
+    reasons(&mut world);
+    world.happen(&Happening::Scale(1));
+    world.work();
+    world.happen(&Happening::Scale(2));
+    world.happen(&Happening::Apply { what: 0, bad: false });
+    assert_eq!(reasons(&mut world), [Because::TooMany]);
+    (world.desired.intent, world.settled) = (Intent::Stop, false);
+    world.work();
+    world.desired.intent = Intent::Run;
+    assert_eq!(reasons(&mut world), [Because::AppStopped, Because::AppStopped]);
+}
+
+#[test]
+fn one_that_fails_while_it_drains_has_failed() {
+    let mut world = World::new();
+    reasons(&mut world);
+    world.happen(&Happening::Scale(1));
+    world.work();
+    let id = world.drained.keys().next().expect("one that drains").clone();
+    world.instances.get_mut(&id).expect("an instance").status.phase = InstancePhase::Stopped;
+    assert_eq!(world.decide().steps, [Step::StopInstance { instance: id, because: Because::InstanceFailed }]);
+}
+
 /// Two ready instances of an app with a health check, of which those named by place become unready at `since`.
 fn checked(since: &[(usize, u64)]) -> (World, BTreeMap<InstanceId, u64>) {
     let mut world = World::new();
@@ -439,16 +494,19 @@ const HOUR: u64 = 3_600_000;
 fn an_instance_unready_for_an_hour_is_drained_stopped_for_that_and_replaced() {
     let (world, unready) = checked(&[(0, 500)]);
     let id = unready.keys().next().expect("an instance").clone();
-    let at = |now, drained: &BTreeSet<InstanceId>| {
+    let at = |now, drained: &BTreeMap<InstanceId, Because>| {
         let instances = world.instances.values().collect();
         let seen = Seen { complete: true, instances, unready: unready.clone(), drained: drained.clone(), ..Seen::default() };
         decide(&world.desired, &seen, now)
     };
-    let none = BTreeSet::new();
+    let none = BTreeMap::new();
     assert_eq!(at(HOUR, &none), Decision { steps: vec![], wake_at: Some(HOUR + 500) });
     let replacement = Step::StartInstances { revision: 1, count: 1 };
-    assert_eq!(at(HOUR + 500, &none).steps, [Step::Drain { instance: id.clone() }, replacement.clone()]);
-    let drained = BTreeSet::from([id.clone()]);
+    assert_eq!(
+        at(HOUR + 500, &none).steps,
+        [Step::Drain { instance: id.clone(), because: Because::Unready }, replacement.clone()]
+    );
+    let drained = BTreeMap::from([(id.clone(), Because::Unready)]);
     assert_eq!(at(HOUR + 500, &drained).steps, [Step::StopInstance { instance: id, because: Because::Unready }, replacement]);
 }
 

@@ -52,12 +52,17 @@ impl Known {
                 ready_within_ms: stored.definition.ready_within.saturating_mul(1000),
             }),
             settle_ms,
+            failed: self.revisions.iter().filter(|(_, stored)| stored.failed()).map(|(number, _)| *number).collect(),
             definitions: self.revisions.iter().map(|(number, stored)| (*number, stored.definition.clone())).collect(),
         }
     }
 }
 
 impl Stored {
+    fn failed(&self) -> bool {
+        matches!(self.outcome, Outcome::Failed { .. })
+    }
+
     /// Keeps the definition that is in memory already: it never changes.
     pub(super) fn of(revision: Revision, known: Option<Stored>) -> Stored {
         let definition = known.map_or_else(|| Arc::new(revision.definition), |known| known.definition);

@@ -76,7 +76,7 @@ impl Reconciler {
         let mut apps = Vec::new();
         let (mut draining, mut refusals) = (BTreeSet::new(), BTreeMap::new());
         for (app, known) in &self.apps {
-            draining.extend(known.memory.draining.iter().cloned());
+            draining.extend(known.memory.draining().cloned());
             if let Some(diagnosis) = &known.memory.start_refused {
                 refusals.insert(app.clone(), diagnosis.clone());
             }

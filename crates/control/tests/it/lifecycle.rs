@@ -8,7 +8,7 @@ use pillion_engine::{Credential, scripted::Call};
 use pillion_fault::Fault;
 use pillion_model::{EnvValue, Setting};
 
-use crate::world::{World, app, shop};
+use crate::world::{PATIENCE, World, app, shop};
 
 #[tokio::test]
 async fn an_applied_app_becomes_ready_and_gets_routes() {
@@ -110,6 +110,16 @@ async fn scaling_up_and_down_keeps_what_need_not_go() {
     assert_eq!(again.steps, []);
     world.control.scale(&world.name(), 1).await.expect("it scales");
     assert_eq!(world.rest("shop").await.instances.len(), 1);
+    // An instance is gone before its event is written.
+    let events = world
+        .control
+        .events(&world.name(), true)
+        .await
+        .expect("events")
+        .filter(|event| std::future::ready(event.kind == "stopped"));
+    let events: Vec<_> = tokio::time::timeout(PATIENCE, events.take(2).collect()).await.expect("two are stopped");
+    let why: Vec<_> = events.iter().filter_map(|event| event.text.split(" stopped: ").nth(1)).collect();
+    assert_eq!(why, ["fewer instances are wanted"; 2]);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct World {
     pub control: Control,
     pub engine: Scripted,
+    pub store: Store,
     directory: Arc<tempfile::TempDir>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -29,11 +30,12 @@ impl World {
         let store = Store::open(directory.path()).expect("the store opens");
         let settings = Settings { drain_within: Duration::from_secs(5), ..Settings::default() };
         let (control, reconciler) =
-            Control::new(store, Arc::new(engine.clone()), Arc::new(NoGateway), settings).await.expect("control starts");
+            Control::new(store.clone(), Arc::new(engine.clone()), Arc::new(NoGateway), settings).await.expect("control starts");
         let (stop, stopped) = watch::channel(false);
         World {
             control,
             engine,
+            store,
             directory,
             stop,
             task: tokio::spawn(reconciler.settling(Duration::from_millis(20)).run(stopped)),
@@ -45,7 +47,7 @@ impl World {
         self.task.abort();
         drop(self.task.await);
         drop(self.stop);
-        drop(self.control);
+        drop((self.control, self.store));
         World::open(self.directory, self.engine).await
     }
 

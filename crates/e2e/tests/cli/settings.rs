@@ -67,6 +67,56 @@ fn what_the_gateway_is_told_at_its_start_reaches_it_with_the_next_server_while_t
 }
 
 #[test]
+fn an_access_log_that_cannot_be_opened_is_refused_when_set_and_stops_no_site_when_it_comes_to_light_later() {
+    let mut shop = Shop::open();
+    let url = shop.copy.url("shop");
+    let logs = tempfile::tempdir().expect("a directory");
+    let directory = logs.path().join("logs");
+    let log = directory.join("access.log");
+    let settings = format!("accessLog: '{}'\n", log.display());
+    let warnings = |shop: &Shop| shop.copy.json(&["system", "info"])["warnings"].to_string();
+    for (path, says) in [(logs.path(), "Is a directory"), (log.as_path(), "No such file")] {
+        shop.copy.configure(&format!("accessLog: '{}'\n", path.display()));
+        let refused = shop.copy.run(["system", "reload"]);
+        assert_eq!(refused.code, 1, "{}", refused.said());
+        assert!(
+            ["`accessLog`", says, "still the old ones"].iter().all(|part| refused.stderr.contains(part)),
+            "{}",
+            refused.stderr
+        );
+    }
+    fs::create_dir(&directory).expect("a directory");
+    shop.copy.configure(&settings);
+    assert_eq!(shop.copy.json(&["system", "reload"])["needsRestart"], serde_json::json!(["accessLog"]));
+    fs::remove_dir(&directory).expect("nothing was left in it");
+
+    shop.copy.kill_server();
+    shop.copy.serve();
+    until("the server says that nothing is logged", Duration::from_secs(30), || {
+        warnings(&shop).contains("access.log cannot be opened").then_some(())
+    });
+    assert_eq!(get(&url).expect("it answers").status, 200);
+    let unlogged = of_role(&shop.copy, Role::Gateway);
+    shop.copy.kill_server();
+    shop.copy.serve();
+    until("the next server says so, too", Duration::from_secs(30), || {
+        warnings(&shop).contains("access.log cannot be opened").then_some(())
+    });
+    assert_eq!(of_role(&shop.copy, Role::Gateway), unlogged, "another gateway could do no better");
+
+    fs::create_dir(&directory).expect("a directory");
+    shop.copy.kill_server();
+    shop.copy.serve();
+    until("another gateway has taken its place", Duration::from_secs(30), || {
+        (log.exists() && !warnings(&shop).contains("cannot be opened")).then_some(())
+    });
+    assert_eq!(get(&url).expect("it answers").status, 200);
+    until("the request is in the log", Duration::from_secs(10), || {
+        fs::read_to_string(&log).ok().filter(|text| text.contains("200"))
+    });
+}
+
+#[test]
 fn settings_that_are_wrong_are_refused_and_nothing_changes() {
     let shop = Shop::open();
     let before = shop.copy.json(&["system", "info"])["gateway"].clone();

@@ -159,6 +159,22 @@ async fn an_ordered_end_lets_a_running_request_finish() {
 }
 
 #[tokio::test]
+async fn requests_are_served_without_an_access_log_that_cannot_be_opened_and_serve_is_told() {
+    let logs = tempfile::tempdir().unwrap();
+    let pipe = logs.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    for path in [logs.path().to_owned(), logs.path().join("nowhere/access.log"), "/proc/access.log".into(), pipe] {
+        let mut rig = Rig::start_with(|args| args.access_log = Some(path.clone())).await;
+        let shop = Upstream::saying("hello").await;
+        rig.shop(shop.port).await;
+        assert_eq!(rig.get("shop.localhost", "/").await.body, "hello");
+        let told = rig.client.unlogged().unwrap();
+        assert!(told.contains(&format!("the access log {} cannot be opened: ", path.display())), "{told}");
+    }
+    assert_eq!(Rig::start().await.client.unlogged(), None);
+}
+
+#[tokio::test]
 async fn every_request_is_a_line_in_the_access_log() {
     let logs = tempfile::tempdir().unwrap();
     let path = logs.path().join("access.log");

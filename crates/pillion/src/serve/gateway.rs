@@ -58,7 +58,7 @@ const MAKE_WAY: Duration = Duration::from_secs(5);
 pub struct GatewayFacts {
     pub pid: Option<u32>,
     pub listen: Vec<SocketAddr>,
-    /// Ports that could not be had, each with the reason.
+    /// What it could not have, ports and the access log, each with the reason.
     pub troubles: Vec<String>,
 }
 
@@ -282,11 +282,14 @@ impl Keeping {
             }
         }
         // Only now, with a table for the next one: an adopted gateway goes on by what the server before told it.
-        if !self.replaced && is_outdated(client.pid(), &self.keeper.args) {
+        if !self.replaced && is_outdated(client, &self.keeper.args) {
             self.replaced = true;
-            tracing::info!(pid = client.pid(), "the gateway was started with other settings; another takes its place");
+            tracing::info!(pid = client.pid(), "the gateway is not as the settings want it; another takes its place");
             end(client, MAKE_WAY, &self.keeper.control).await;
             return Over::Gone;
+        }
+        if let Some(reason) = client.unlogged() {
+            tracing::warn!("requests are not logged: {reason}");
         }
         let mut listening = false;
         loop {
@@ -335,6 +338,7 @@ impl Keeping {
         self.publish.send_modify(|facts| {
             facts.listen = self.keeper.sockets.shared();
             facts.troubles = self.keeper.sockets.troubles();
+            facts.troubles.extend(client.unlogged().map(unlogged));
         });
         client.listen(&listeners).await
     }
@@ -345,6 +349,10 @@ impl Keeping {
         self.keeper.drained.in_force(routes);
         Ok(())
     }
+}
+
+fn unlogged(reason: &str) -> String {
+    format!("requests are not logged until the server is restarted with a log that it can open: {reason}")
 }
 
 async fn connect_or_spawn(keeper: &GatewayKeeper) -> Result<(Client, mpsc::Receiver<News>), Complaint> {

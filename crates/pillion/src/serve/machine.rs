@@ -119,6 +119,9 @@ impl System for Machine {
         let path = self.layout.settings();
         let read = Settings::read(path).map_err(|error| refused(&error))?;
         let certificates = read.certificates(path).map_err(|error| refused(&error))?;
+        if read.access_log != in_force.access_log {
+            read.try_access_log(path).map_err(|error| refused(&error))?;
+        }
         let changed = read.changed(&in_force);
         // What can fail comes first, so that a refusal leaves everything as it was.
         if read.endpoint != in_force.endpoint || read.endpoint.is_some() {

@@ -152,6 +152,18 @@ impl Settings {
         Ok(())
     }
 
+    /// Refuses an access log that cannot be opened. Nobody asks when the server starts: sites are served without it then.
+    ///
+    /// # Errors
+    /// What the gateway would meet.
+    pub fn try_access_log(&self, path: &Path) -> Result<(), SettingsError> {
+        let Some(log) = &self.access_log else { return Ok(()) };
+        pillion_gateway::probe_access_log(log).map_err(|failure| {
+            let reason = format!("names a file that cannot be opened: {}: {failure}", log.display());
+            SettingsError::Value { path: path.to_owned(), key: "accessLog", reason }
+        })
+    }
+
     /// Reads the certificates that the settings name.
     ///
     /// # Errors

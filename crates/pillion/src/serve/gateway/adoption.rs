@@ -25,9 +25,15 @@ pub async fn adopt(control: &Path) -> (Option<(Client, mpsc::Receiver<News>)>, I
     }
 }
 
-/// Returns whether a gateway was started with other arguments. One whose command line cannot be read passes for right: what
-/// it has under way is worth more.
-pub fn is_outdated(pid: u32, args: &Args) -> bool {
+/// Returns whether another gateway would be as the settings want it, and this one is not: it was started with other
+/// arguments, or without an access log that can be opened by now.
+pub fn is_outdated(client: &Client, args: &Args) -> bool {
+    let logged_by_now = || args.access_log.as_deref().is_some_and(|log| pillion_gateway::probe_access_log(log).is_ok());
+    was_told_otherwise(client.pid(), args) || (client.unlogged().is_some() && logged_by_now())
+}
+
+/// A gateway whose command line cannot be read passes for right: what it has under way is worth more.
+fn was_told_otherwise(pid: u32, args: &Args) -> bool {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let Some(line) = line.strip_suffix(b"\0") else { return false };
     let told: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
@@ -52,9 +58,9 @@ mod tests {
         command.args(script).args(args.to_words()).stdin(Stdio::piped()).kill_on_drop(true);
         let child = command.spawn().unwrap();
         let pid = child.id().unwrap();
-        assert!(!is_outdated(pid, &args));
+        assert!(!was_told_otherwise(pid, &args));
         args.trusted_proxies.clear();
-        assert!(is_outdated(pid, &args));
-        assert!(!is_outdated(u32::MAX, &args), "nothing is known of it");
+        assert!(was_told_otherwise(pid, &args));
+        assert!(!was_told_otherwise(u32::MAX, &args), "nothing is known of it");
     }
 }
