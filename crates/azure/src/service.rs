@@ -8,6 +8,7 @@ use std::{
 
 use pillion_arm::{ArmError, Resource, ResourceId};
 use pillion_control::{Control, ControlError, ErrorKind};
+use pillion_fault::Words;
 use pillion_identity::{Access, Caller};
 use pillion_model::AppName;
 use pillion_store::{AuditEntry, Batch, Etag, Kind, Store, StoreError};
@@ -273,7 +274,7 @@ pub(crate) fn refusal(wrong: &ControlError) -> ArmError {
         ErrorKind::Invalid(_) => 400,
         ErrorKind::Store(wrong) => return unavailable(wrong),
     };
-    let hint = wrong.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    let hint = wrong.hint_in(Words::AppService).map(|hint| format!(" ({hint})")).unwrap_or_default();
     ArmError::new(status, wrong.code(), format!("{wrong}{hint}"))
 }
 

@@ -1,8 +1,8 @@
 //! What runs behind a site, as ARM shows it: instances, their state, how the last revision went.
 
 use pillion_arm::{ArmError, ResourceId};
-use pillion_control::{AppState, AppStatus, ControlError};
-use pillion_fault::Diagnosis;
+use pillion_control::{AppState, AppStatus, ControlError, InstanceView};
+use pillion_fault::{Diagnosis, Words};
 use pillion_identity::{Access, Caller};
 use pillion_model::{ContainerPhase, InstancePhase, InstanceStatus};
 use serde_json::{Map, Value, json};
@@ -86,13 +86,11 @@ impl Azure {
             let (state, details) = whole(&status);
             return Ok(vec![entry("none", state, &details, told)]);
         }
+        // What is wrong with the app as a whole is told with each, unless it is one instance's own trouble.
+        let shared = told.filter(|_| status.instances.iter().all(|one| own(one).is_none()));
         let instances = status.instances.iter().map(|one| {
             let (state, details) = phase(&one.status);
-            let own = one.diagnoses.first().or(match &one.status.phase {
-                InstancePhase::Failed { diagnosis } => Some(diagnosis.as_ref()),
-                _ => None,
-            });
-            entry(one.status.id.as_str(), state, &details, own.or(told))
+            entry(one.status.id.as_str(), state, &details, own(one).or(shared))
         });
         Ok(instances.collect())
     }
@@ -135,6 +133,13 @@ impl Azure {
     }
 }
 
+fn own(instance: &InstanceView) -> Option<&Diagnosis> {
+    instance.diagnoses.first().or(match &instance.status.phase {
+        InstancePhase::Failed { diagnosis } => Some(diagnosis.as_ref()),
+        _ => None,
+    })
+}
+
 fn entry(instance: &str, state: &str, details: &str, told: Option<&Diagnosis>) -> Value {
     let at = told.map(|_| jiff::Timestamp::from_millisecond(wall_ms() as i64).map(|at| at.to_string()).unwrap_or_default());
     json!({
@@ -145,7 +150,7 @@ fn entry(instance: &str, state: &str, details: &str, told: Option<&Diagnosis>) -
         "lastError": told.map(|told| told.fault.code()),
         "lastErrorTimestamp": at,
         "lastErrorDetails": told.map(|told| {
-            let hint = told.hint().map(|hint| format!(" hint: {hint}")).unwrap_or_default();
+            let hint = told.hint_in(Words::AppService).map(|hint| format!(" hint: {hint}")).unwrap_or_default();
             format!("{told}{hint}")
         }),
     })

@@ -1,6 +1,6 @@
 //! Why the control plane refuses or cannot do what it was asked.
 
-use pillion_fault::Diagnosis;
+use pillion_fault::{Diagnosis, Words};
 use pillion_model::{AppName, InstanceId, RevisionNumber};
 use pillion_store::{Etag, StoreError};
 
@@ -112,8 +112,13 @@ impl ControlError {
         }
     }
 
-    /// Returns what to do next, where something general can be said.
+    /// Returns what to do next, where something general can be said, in the words of the app file.
     pub fn hint(&self) -> Option<String> {
+        self.hint_in(Words::AppFile)
+    }
+
+    /// Returns what to do next, where something general can be said; of an app's containers in these words.
+    pub fn hint_in(&self, words: Words) -> Option<String> {
         match self {
             ControlError::AppNotFound { .. } => Some("`pillion list` shows the apps there are".into()),
             ControlError::RevisionNotFound { app, .. } => Some(format!("`pillion show {app}` says which one is current")),
@@ -135,7 +140,7 @@ impl ControlError {
             ControlError::ScaleOutOfRange { .. } => None,
             ControlError::PortsExhausted { .. } => Some("delete an app that is no longer needed".into()),
             ControlError::NotInTime { app, .. } => Some(format!("`pillion status {app}` shows what it waits for")),
-            ControlError::Engine { diagnosis } => diagnosis.fault.hint(),
+            ControlError::Engine { diagnosis } => diagnosis.fault.hint_in(words),
             ControlError::Store(_) => None,
         }
     }

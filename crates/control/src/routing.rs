@@ -1,6 +1,7 @@
 //! Computes one app's route from what is wanted and what is seen.
 
 use pillion_engine::{Observed, ObservedInstance};
+use pillion_fault::Words;
 use pillion_model::{App, AppName, ContainerPhase, InstanceId, InstancePhase};
 
 use crate::{
@@ -87,6 +88,11 @@ fn staying(ready: usize, unwell: usize, limit: u32) -> usize {
     unwell.saturating_sub((ready + unwell) * limit as usize / 100)
 }
 
+/// What the people who see to the app describe it in.
+pub(crate) fn words(site: Option<&SiteFront>) -> Words {
+    if site.is_some() { Words::AppService } else { Words::AppFile }
+}
+
 /// Nothing is ready: says why nothing will be, or none where something may still come.
 fn down(facts: &Facts<'_>, desired: &Desired, seen: &Seen<'_>) -> Option<(String, Option<String>)> {
     if desired.current.is_none() && desired.target.is_none() {
@@ -97,7 +103,7 @@ fn down(facts: &Facts<'_>, desired: &Desired, seen: &Seen<'_>) -> Option<(String
     if hopeless_all {
         let found = most_telling(serving.iter().flat_map(|one| complaints(one)))?;
         let who = found.container.as_deref().map(|name| format!("container {name}: ")).unwrap_or_default();
-        return Some((format!("{who}{}", found.fault), found.fault.hint()));
+        return Some((format!("{who}{}", found.fault), found.fault.hint_in(words(facts.site))));
     }
     if serving.is_empty() { facts.down.clone() } else { None }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Diagnosis, Fault, sentence::Voice};
+use crate::{Diagnosis, Fault, Words, sentence::Voice};
 
 /// What a container is called in front of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,7 +43,12 @@ impl Diagnosis {
 
     /// Returns the fix, with this container's name filled in.
     pub fn hint(&self) -> Option<String> {
-        let hint = self.fault.hint()?;
+        self.hint_in(Words::AppFile)
+    }
+
+    /// Returns the fix in these words, with this container's name filled in.
+    pub fn hint_in(&self, words: Words) -> Option<String> {
+        let hint = self.fault.hint_in(words)?;
         Some(match &self.container {
             Some(name) => hint.replace("-c CONTAINER", &format!("-c {name}")),
             None => hint,

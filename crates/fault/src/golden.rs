@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, path::Path};
 
-use crate::{Diagnosis, Exit, Fault, Listener, OomScope, ProbeKind};
+use crate::{Diagnosis, Exit, Fault, Listener, OomScope, ProbeKind, Words};
 
 /// Returns every variant at least once; [`place`] makes the compiler demand a new variant's entry here.
 fn every() -> Vec<Fault> {
@@ -169,6 +169,9 @@ fn every_sentence_and_hint_reads_as_agreed() {
         assert_eq!(code, fault.code());
         let hint = fault.hint().unwrap_or_else(|| "-".to_owned());
         writeln!(text, "{}\n  {fault}\n  {hint}", fault.code()).expect("writing to a string");
+        if let Some(other) = fault.hint_in(Words::AppService).filter(|other| *other != hint) {
+            writeln!(text, "  App Service: {other}").expect("writing to a string");
+        }
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/faults.txt");
     if std::env::var_os("PILLION_GOLDEN").is_some_and(|v| v == "write") {

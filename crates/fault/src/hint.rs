@@ -1,11 +1,28 @@
-//! The way out of each fault, in the words of the app file.
+//! The way out of each fault, in the words of the app file or of App Service's resources.
+
+mod app_service;
 
 use crate::{Exit, Fault, Listener, OomScope, ProbeKind, exit::size, sentence::span};
 
 /// How changed settings of the server come into force.
 const RELOAD: &str = "run `pillion system reload` and apply again";
 
+/// What people describe an app in, and so what a hint speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    AppFile,
+    AppService,
+}
+
 impl Fault {
+    /// Returns what to do next; none where nothing general can be said.
+    pub fn hint_in(&self, words: Words) -> Option<String> {
+        match words {
+            Words::AppFile => self.hint(),
+            Words::AppService => app_service::hint(self).or_else(|| self.hint()),
+        }
+    }
+
     /// Returns what to do next, in the words of the app file; none where nothing general can be said.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {

@@ -17,4 +17,5 @@ mod sentence;
 pub use diagnosis::{Called, LogTail};
 pub use exit::{Exit, OomScope};
 pub use fault::{Diagnosis, Fault, ProbeKind};
+pub use hint::Words;
 pub use listener::Listener;

@@ -11,6 +11,7 @@ use axum::{
 use futures::stream::BoxStream;
 use pillion_arm::ArmError;
 use pillion_control::{ControlError, ErrorKind};
+use pillion_fault::Words;
 use pillion_identity::AuthError;
 
 use crate::{authority::unauthorised, front::refuse};
@@ -66,7 +67,7 @@ impl From<ControlError> for Refusal {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
-        let message = match error.hint() {
+        let message = match error.hint_in(Words::AppService) {
             Some(hint) => format!("{error}; {hint}"),
             None => error.to_string(),
         };

@@ -6,14 +6,14 @@ use std::{
 };
 
 use pillion_engine::Observed;
-use pillion_fault::{Diagnosis, Fault};
+use pillion_fault::{Diagnosis, Fault, Words};
 use pillion_store::{Batch, NewEvent, Outcome};
 
 use super::Reconciler;
 use crate::{
     Routes,
     memory::Key,
-    routing::{Facts, orphans, route},
+    routing::{Facts, orphans, route, words},
 };
 
 impl Reconciler {
@@ -82,11 +82,14 @@ impl Reconciler {
             }
             let shown = known.record.current.unwrap_or(known.record.target);
             let Some(stored) = known.revisions.get(&shown) else { continue };
-            let down = match (&stored.outcome, &known.memory.start_refused) {
-                (Outcome::Failed { diagnosis }, _) => Some(told(diagnosis)),
-                (Outcome::Pending | Outcome::Ready | Outcome::Superseded { .. }, refused) => refused.as_ref().map(told),
-            };
             let site = known.record.front.as_ref().and_then(|front| front.site.as_ref());
+            let words = words(site);
+            let down = match (&stored.outcome, &known.memory.start_refused) {
+                (Outcome::Failed { diagnosis }, _) => Some(told(diagnosis, words)),
+                (Outcome::Pending | Outcome::Ready | Outcome::Superseded { .. }, refused) => {
+                    refused.as_ref().map(|refused| told(refused, words))
+                }
+            };
             let name = known.record.public(app);
             let facts = Facts { app: name, site, port: known.record.port, definition: &stored.definition, down };
             apps.push(route(&facts, &known.desired(self.settle_ms()), &known.memory.seen(app, observed)));
@@ -109,10 +112,10 @@ impl Reconciler {
     }
 }
 
-fn told(diagnosis: &Diagnosis) -> (String, Option<String>) {
+fn told(diagnosis: &Diagnosis, words: Words) -> (String, Option<String>) {
     let fault: &Fault = &diagnosis.fault;
     let who = diagnosis.container.as_deref().map(|name| format!("container {name}: ")).unwrap_or_default();
-    (format!("{who}{fault}"), fault.hint())
+    (format!("{who}{fault}"), fault.hint_in(words))
 }
 
 fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
