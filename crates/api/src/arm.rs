@@ -10,6 +10,7 @@ mod catalogue;
 mod deployments;
 mod dispatch;
 mod group;
+mod metrics;
 mod paging;
 mod provider;
 mod resource;

@@ -24,7 +24,9 @@ use fields::{scalar, tags, take};
 
 pub use front::{access_rules, cors};
 pub(crate) use plan::SIZES;
+pub use plan::{PlanRoom, plan_room};
 pub(crate) use settings::CONNECTION_TYPES;
+pub use site::site_name;
 
 /// How a body is written over what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,7 +17,7 @@ mod render;
 mod resource;
 mod surroundings;
 
-pub use accept::{Accepted, How, accept, access_rules, cors, deletable};
+pub use accept::{Accepted, How, PlanRoom, accept, access_rules, cors, deletable, plan_room, site_name};
 pub use compile::{Compiled, RegistryCredential, SiteParts, SiteProblem, compile, setting_text};
 pub use error::ArmError;
 pub use id::{IdError, ResourceId};

@@ -1,10 +1,10 @@
 //! What there is across groups: `resources` with its filter, and whether a name is free.
 
-use pillion_arm::{ArmError, Operator, Resource, ResourceId, ResourceKind, Surroundings, conditions};
+use pillion_arm::{ArmError, Operator, Resource, ResourceId, ResourceKind, Surroundings, conditions, site_name};
 use pillion_identity::{Access, Caller};
 use serde_json::{Value, json};
 
-use crate::{Azure, names::public_name, read::allow_or_below};
+use crate::{Azure, read::allow_or_below};
 
 /// What `$filter` may ask for: conditions joined by `and`.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -63,16 +63,13 @@ impl Azure {
         let Some(name) = body.get("name").and_then(Value::as_str) else {
             return Err(ArmError::bad_request("name", "The parameter name is required."));
         };
-        let site = ResourceId::site(&self.shared.settings.subscription, "any", name);
-        let plain = !name.is_empty() && name.len() <= 60 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        let valid = plain && public_name(&site).is_some();
-        let taken = valid && self.around(|around| around.site_named(name).is_some());
-        Ok(match (valid, taken) {
-            (false, _) => json!({ "nameAvailable": false, "reason": "Invalid",
-                "message": format!("The name '{name}' is not valid: use 1 to 60 letters, digits and hyphens, with a letter or digit first and last.") }),
-            (true, true) => json!({ "nameAvailable": false, "reason": "AlreadyExists",
-                "message": format!("Hostname '{name}' already exists. Please select a different name.") }),
-            (true, false) => json!({ "nameAvailable": true, "reason": "", "message": "" }),
+        let unavailable = |reason: &str, message: String| json!({ "nameAvailable": false, "reason": reason, "message": message });
+        if let Err(why) = site_name(name) {
+            return Ok(unavailable("Invalid", why));
+        }
+        Ok(match self.around(|around| around.site_named(name)) {
+            Some(_) => unavailable("AlreadyExists", format!("Hostname '{name}' already exists. Please select a different name.")),
+            None => json!({ "nameAvailable": true, "reason": "", "message": "" }),
         })
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::{Azure, service::wall_ms};
 
-const EVERY: Duration = Duration::from_secs(20);
+pub(crate) const EVERY: Duration = Duration::from_secs(20);
 pub(crate) const MINUTE_MS: u64 = 60_000;
 /// Points kept of an app: six hours.
 const KEPT: usize = 360;

@@ -1,13 +1,15 @@
 //! Metrics as `az monitor` asks for them, from what the [`crate::meter`] keeps.
 
-use pillion_arm::{ArmError, ResourceId, ResourceKind};
+use std::collections::BTreeMap;
+
+use pillion_arm::{ArmError, PlanRoom, ResourceId, ResourceKind, plan_room};
 use pillion_identity::{Access, Caller};
 use pillion_model::AppName;
 use serde_json::{Value, json};
 
 use crate::{
     Azure,
-    meter::{MINUTE_MS, Point},
+    meter::{EVERY, MINUTE_MS, Point},
     names::public_name,
     service::{allow, wall_ms},
 };
@@ -33,9 +35,12 @@ impl Azure {
         let now = wall_ms();
         let (from, to) = span(timespan, now)?;
         let step = minutes(interval)?;
-        let apps: Vec<AppName> = match id.kind() {
-            ResourceKind::Plan => self.index().on_plan(id).iter().filter_map(public_name).collect(),
-            _ => public_name(id).into_iter().collect(),
+        let (apps, room): (Vec<AppName>, Option<PlanRoom>) = match id.kind() {
+            ResourceKind::Plan => {
+                let apps = self.index().on_plan(id).iter().filter_map(public_name).collect();
+                (apps, self.peek(id).and_then(|plan| plan_room(&plan)))
+            }
+            _ => (public_name(id).into_iter().collect(), None),
         };
         let wanted: Vec<&Metric> = match names.trim() {
             "" => definitions.iter().collect(),
@@ -60,12 +65,15 @@ impl Azure {
             let mut data = Vec::new();
             let mut at = from / MINUTE_MS / step * step;
             while at * MINUTE_MS < to && (data.len() as u64) < MOST {
-                let points: Vec<&Point> = apps
+                let points = apps
                     .iter()
                     .filter_map(|app| all.get(app))
-                    .flat_map(|series| series.points.iter().filter(|point| (at..at + step).contains(&point.minute)))
-                    .collect();
-                data.push(datum(metric, word, at, &points));
+                    .flat_map(|series| series.points.iter().filter(|point| (at..at + step).contains(&point.minute)));
+                let points: Vec<Point> = match room {
+                    Some(_) => together(points),
+                    None => points.copied().collect(),
+                };
+                data.push(datum(metric, word, at, &points, room));
                 at += step;
             }
             value.push(json!({
@@ -119,7 +127,7 @@ impl Azure {
         allow(caller, Access::Read, id)?;
         self.known_subscription(id)?;
         match id.kind() {
-            ResourceKind::Plan if self.peek(id).is_some() => Ok(&METRICS),
+            ResourceKind::Plan if self.peek(id).is_some() => Ok(&PLAN_METRICS),
             ResourceKind::Site | ResourceKind::Slot if self.public_name_of(id).is_ok() => Ok(&METRICS),
             _ => Err(self.absent(id)),
         }
@@ -141,7 +149,21 @@ enum What {
     Requests,
     Class(usize),
     ResponseTime,
+    /// Of what a plan's instances have together, in percent.
+    CpuShare,
+    MemoryShare,
 }
+
+const PLAN_METRICS: [Metric; 2] = [
+    Metric { name: "CpuPercentage", shown: "CPU Percentage", unit: "Percent", aggregation: "Average", what: What::CpuShare },
+    Metric {
+        name: "MemoryPercentage",
+        shown: "Memory Percentage",
+        unit: "Percent",
+        aggregation: "Average",
+        what: What::MemoryShare,
+    },
+];
 
 const METRICS: [Metric; 9] = [
     Metric { name: "CpuTime", shown: "CPU Time", unit: "Seconds", aggregation: "Total", what: What::Cpu },
@@ -167,16 +189,42 @@ const METRICS: [Metric; 9] = [
     },
 ];
 
-fn datum(metric: &Metric, aggregation: &str, minute: u64, points: &[&Point]) -> Value {
+/// One point a minute for all apps of a plan.
+fn together<'a>(points: impl Iterator<Item = &'a Point>) -> Vec<Point> {
+    let mut minutes: BTreeMap<u64, Point> = BTreeMap::new();
+    for point in points {
+        let sum = minutes.entry(point.minute).or_insert(Point { minute: point.minute, samples: 1, ..Point::default() });
+        // The time that the samples stand for is the same for all.
+        let samples = sum.samples.max(point.samples);
+        sum.memory_bytes = (held(sum) + held(point)) * f64::from(samples);
+        sum.cpu_seconds += point.cpu_seconds;
+        sum.samples = samples;
+    }
+    minutes.into_values().collect()
+}
+
+/// Bytes, in the mean of the samples.
+fn held(point: &Point) -> f64 {
+    point.memory_bytes / f64::from(point.samples.max(1))
+}
+
+fn percent(part: f64, of: f64) -> f64 {
+    if of > 0.0 { part / of * 100.0 } else { 0.0 }
+}
+
+fn datum(metric: &Metric, aggregation: &str, minute: u64, points: &[Point], room: Option<PlanRoom>) -> Value {
     let stamp = moment(minute * MINUTE_MS);
     if points.is_empty() {
         return json!({ "timeStamp": stamp });
     }
     let sum = |of: fn(&Point) -> f64| points.iter().map(|point| of(point)).sum::<f64>();
     let requests = sum(|point| point.requests);
-    let each = |point: &&Point| match metric.what {
+    let room = room.unwrap_or_default();
+    let each = |point: &Point| match metric.what {
         What::Cpu => point.cpu_seconds,
-        What::Memory => point.memory_bytes / f64::from(point.samples.max(1)),
+        What::Memory => held(point),
+        What::CpuShare => percent(point.cpu_seconds, room.cores * EVERY.as_secs_f64() * f64::from(point.samples)),
+        What::MemoryShare => percent(held(point), room.memory_bytes as f64),
         What::Requests => point.requests,
         What::Class(class) => point.by_class[class],
         What::ResponseTime if point.requests > 0.0 => point.response_seconds / point.requests,
@@ -193,7 +241,7 @@ fn datum(metric: &Metric, aggregation: &str, minute: u64, points: &[&Point]) -> 
             "average",
             match metric.what {
                 What::ResponseTime if requests > 0.0 => sum(|point| point.response_seconds) / requests,
-                What::Cpu | What::Memory | What::Requests | What::Class(_) | What::ResponseTime => total / values.len() as f64,
+                _ => total / values.len() as f64,
             },
         ),
     };
@@ -257,6 +305,20 @@ mod tests {
         let busy = Point { samples: 1, requests: 9.0, response_seconds: 0.9, ..Point::default() };
         let slow = Point { samples: 1, requests: 1.0, response_seconds: 1.1, ..Point::default() };
         let metric = METRICS.iter().find(|metric| metric.name == "HttpResponseTime").unwrap();
-        assert_eq!(datum(metric, "Average", 1, &[&busy, &slow])["average"], 0.2);
+        assert_eq!(datum(metric, "Average", 1, &[busy, slow], None)["average"], 0.2);
+    }
+
+    #[test]
+    fn a_plans_share_is_of_what_its_instances_have_together() {
+        let room = PlanRoom { cores: 4.0, memory_bytes: 1_000 };
+        let one = Point { minute: 1, samples: 3, cpu_seconds: 60.0, memory_bytes: 300.0, ..Point::default() };
+        let other = Point { minute: 1, samples: 1, cpu_seconds: 60.0, memory_bytes: 400.0, ..Point::default() };
+        let points = together([&one, &other].into_iter());
+        let share = |name: &str| {
+            let metric = PLAN_METRICS.iter().find(|metric| metric.name == name).unwrap();
+            datum(metric, "Average", 1, &points, Some(room))["average"].as_f64().unwrap()
+        };
+        // 120 of 240 seconds, and 100 + 400 bytes.
+        assert_eq!((share("CpuPercentage"), share("MemoryPercentage")), (50.0, 50.0));
     }
 }

@@ -4,12 +4,18 @@ use axum::http::Method;
 use pillion_arm::{ArmError, ConfigName, ResourceId, ResourceKind};
 use pillion_azure::Removal;
 
-use super::{Answer, Arm, Call, paging::paged};
+use super::{Answer, Arm, Call, metrics, paging::paged};
 
 pub(crate) async fn answer(arm: &Arm, call: &Call, id: &ResourceId) -> Result<Answer, ArmError> {
     match (&call.method, id.kind(), call.rest().as_slice()) {
         (_, _, []) => itself(arm, call, id).await,
         (&Method::GET, ResourceKind::Plan, ["sites"]) => paged(call, arm.azure.sites_on(&call.caller, id).await?),
+        (&Method::GET, ResourceKind::Plan, ["providers", "microsoft.insights", "metrics"]) => {
+            metrics::values(arm, call, id).await
+        }
+        (&Method::GET, ResourceKind::Plan, ["providers", "microsoft.insights", "metricdefinitions"]) => {
+            metrics::definitions(arm, call, id)
+        }
         (&Method::POST, ResourceKind::SiteConfig(name), ["list"]) if name.listed() => {
             arm.azure.list_values(&call.caller, id).await.map(Answer::ok)
         }

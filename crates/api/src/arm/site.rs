@@ -5,7 +5,7 @@ use pillion_arm::{ArmError, ResourceId, ResourceKind};
 use pillion_azure::{Action, SwapAction};
 use serde_json::{Value, json};
 
-use super::{Answer, Arm, Call, answer::page, paging::paged, provider, resource};
+use super::{Answer, Arm, Call, answer::page, metrics, paging::paged, provider, resource};
 
 pub(crate) async fn answer(arm: &Arm, call: &Call, id: &ResourceId) -> Result<Answer, ArmError> {
     let azure = &arm.azure;
@@ -65,16 +65,8 @@ pub(crate) async fn answer(arm: &Arm, call: &Call, id: &ResourceId) -> Result<An
             });
             Ok(page(vec![binding], None))
         }
-        (&Method::GET, ["providers", "microsoft.insights", "metrics"]) => {
-            let asked = |name: &str| call.parameter(name).unwrap_or_default();
-            azure
-                .metrics(caller, id, asked("metricnames"), asked("timespan"), asked("interval"), asked("aggregation"))
-                .await
-                .map(Answer::ok)
-        }
-        (&Method::GET, ["providers", "microsoft.insights", "metricdefinitions"]) => {
-            azure.metric_definitions(caller, id).map(|all| page(all, None))
-        }
+        (&Method::GET, ["providers", "microsoft.insights", "metrics"]) => metrics::values(arm, call, id).await,
+        (&Method::GET, ["providers", "microsoft.insights", "metricdefinitions"]) => metrics::definitions(arm, call, id),
         (&Method::POST, ["containerlogs"]) => {
             azure.status_of(caller, id).await?;
             Ok(Answer::empty(204))

@@ -23,6 +23,22 @@ const fn size(name: &'static str, tier: &'static str, cpu: f64, memory_mib: u64,
     Size { name, tier, cpu, memory_mib, instances }
 }
 
+/// What the instances of a plan may use together.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct PlanRoom {
+    pub cores: f64,
+    pub memory_bytes: u64,
+}
+
+/// Reads a plan's size and capacity.
+pub fn plan_room(plan: &Resource) -> Option<PlanRoom> {
+    let sku = plan.sku.as_ref()?;
+    let name = sku.get("name")?.as_str()?;
+    let size = SIZES.iter().find(|size| size.name.eq_ignore_ascii_case(name))?;
+    let instances = sku.get("capacity").and_then(Value::as_u64).unwrap_or(1).max(1);
+    Some(PlanRoom { cores: size.cpu * instances as f64, memory_bytes: (size.memory_mib << 20) * instances })
+}
+
 /// The sizes, as documented for App Service on Linux.
 pub(crate) const SIZES: [Size; 31] = [
     size("F1", "Free", 1.0, 1024, 1),

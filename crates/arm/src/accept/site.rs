@@ -128,28 +128,43 @@ fn properties(site: &mut Resource, mut given: Map<String, Value>) -> Result<(), 
 
 fn name_ok(write: &Write<'_>, slot: bool) -> Result<(), ArmError> {
     let name = write.id.name();
-    let what = if slot { "slot" } else { "site" };
-    let most = if slot { MAX_SLOT_NAME } else { MAX_SITE_NAME };
+    let checked = if slot { slot_name(name) } else { site_name(name) };
+    checked.map_err(|reason| ArmError::bad_request("name", reason))?;
+    match write.around.site_named(name) {
+        Some(other) if !slot && other != *write.id => {
+            Err(ArmError::conflict(format!("Website with given name {name} already exists.")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Says whether a site may have this name, whoever has it.
+///
+/// # Errors
+/// Why not, as a sentence.
+pub fn site_name(name: &str) -> Result<(), String> {
+    spelled("site", name, MAX_SITE_NAME)
+}
+
+fn slot_name(name: &str) -> Result<(), String> {
+    spelled("slot", name, MAX_SLOT_NAME)?;
+    match name.eq_ignore_ascii_case("production") {
+        true => Err("The name 'production' is the site itself.".to_owned()),
+        false => Ok(()),
+    }
+}
+
+fn spelled(what: &str, name: &str, most: usize) -> Result<(), String> {
     let fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let refuse = |reason: String| Err(ArmError::bad_request("name", reason));
     if !(2..=most).contains(&name.len()) || !fits || name.starts_with('-') || name.ends_with('-') {
-        return refuse(format!("The {what} name '{name}' has 2 to {most} letters, digits and inner hyphens."));
+        return Err(format!("The {what} name '{name}' has 2 to {most} letters, digits and inner hyphens."));
     }
     if name.contains("--") {
-        return refuse(format!(
+        return Err(format!(
             "The {what} name '{name}' has two hyphens in a row; these stand between a site's name and its slot's."
         ));
     }
-    if slot {
-        if name.eq_ignore_ascii_case("production") {
-            return refuse("The name 'production' is the site itself.".to_owned());
-        }
-        return Ok(());
-    }
-    match write.around.site_named(name) {
-        Some(other) if other != *write.id => Err(ArmError::conflict(format!("Website with given name {name} already exists."))),
-        Some(_) | None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Everything that runs here runs on Linux; a kind says so, since clients look for it there.

@@ -139,4 +139,13 @@ fn metrics_are_real_measurements() {
         let total: f64 = data.iter().filter_map(|point| point["total"].as_f64()).sum();
         (total >= 20.0).then_some(())
     });
+    let plan = stage.az.json("appservice plan show -g rg1 -n plan1 --query id");
+    let plan = plan.as_str().expect("an id");
+    let shares = stage.az.json(&format!("monitor metrics list --resource {plan} --metric CpuPercentage MemoryPercentage"));
+    for metric in shares["value"].as_array().expect("a list") {
+        let points = metric["timeseries"][0]["data"].as_array().expect("a list");
+        let known: Vec<f64> = points.iter().filter_map(|point| point["average"].as_f64()).collect();
+        assert!(known.iter().any(|share| *share > 0.0 && *share < 100.0), "{metric}");
+    }
+    assert_eq!(shares["value"].as_array().map(Vec::len), Some(2), "{shares}");
 }
