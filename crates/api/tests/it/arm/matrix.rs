@@ -10,6 +10,8 @@ use super::world::{World, container_body, plan_body, site_body};
 enum Reader {
     /// Reading is allowed.
     Sees,
+    /// It may look, and nothing is there.
+    Misses,
     /// It changes something, or shows secrets.
     Refused,
 }
@@ -17,6 +19,8 @@ enum Reader {
 fn routes(world: &World) -> Vec<(&'static str, String, Value, Reader)> {
     let (group, plan, site) = (world.group("rg1"), world.web("serverfarms/plan1"), world.web("sites/shop"));
     let slot = format!("{site}/slots/staging");
+    let subscription = format!("/subscriptions/{}", world.subscription);
+    let group_only = "resourceGroupName%20eq%20'rg1'";
     let place = json!({ "location": "local" });
     let none = Value::Null;
     let empty = json!({ "properties": {} });
@@ -31,8 +35,17 @@ fn routes(world: &World) -> Vec<(&'static str, String, Value, Reader)> {
         ("DELETE", plan.clone(), none.clone(), Reader::Refused),
         ("GET", format!("{plan}/sites"), none.clone(), Reader::Sees),
         ("GET", format!("{group}/providers/Microsoft.Web/sites"), none.clone(), Reader::Sees),
-        ("PUT", format!("{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i"), place, Reader::Refused),
-        ("PUT", format!("{group}/providers/Microsoft.Insights/autoscalesettings/a"), empty.clone(), Reader::Refused),
+        ("GET", format!("{plan}/providers/Microsoft.Insights/metrics"), none.clone(), Reader::Sees),
+        ("GET", format!("{plan}/providers/Microsoft.Insights/metricDefinitions"), none.clone(), Reader::Sees),
+        ("GET", format!("{group}/providers/Microsoft.Web/serverfarms"), none.clone(), Reader::Sees),
+        ("GET", format!("{group}/providers/Microsoft.Resources/deployments/d"), none.clone(), Reader::Misses),
+        ("GET", format!("{group}/providers/Microsoft.Resources/deployments/d/operations"), none.clone(), Reader::Misses),
+        (
+            "GET",
+            format!("{subscription}/providers/Microsoft.Insights/eventtypes/management/values?$filter={group_only}"),
+            none.clone(),
+            Reader::Sees,
+        ),
         (
             "PUT",
             format!("{group}/providers/Microsoft.Resources/deployments/d"),
@@ -42,7 +55,20 @@ fn routes(world: &World) -> Vec<(&'static str, String, Value, Reader)> {
         ("GET", format!("{group}/providers/Microsoft.Resources/deployments"), none.clone(), Reader::Sees),
         ("PATCH", plan.clone(), empty.clone(), Reader::Refused),
     ];
+    for kind in ["Microsoft.ManagedIdentity/userAssignedIdentities", "Microsoft.Insights/autoscalesettings"] {
+        let list = format!("{group}/providers/{kind}");
+        all.push(("GET", list.clone(), none.clone(), Reader::Sees));
+        all.push(("GET", format!("{list}/one"), none.clone(), Reader::Misses));
+        all.push(("PUT", format!("{list}/one"), place.clone(), Reader::Refused));
+        all.push(("DELETE", format!("{list}/one"), none.clone(), Reader::Refused));
+    }
     let template = json!({ "properties": { "mode": "Incremental", "template": { "resources": [] } } });
+    for (method, tail) in [("PUT", ""), ("POST", "/validate"), ("POST", "/whatIf"), ("DELETE", "")] {
+        let path = format!("{subscription}/providers/Microsoft.Resources/deployments/d{tail}");
+        let mut body = template.clone();
+        body["location"] = "local".into();
+        all.push((method, path, body, Reader::Refused));
+    }
     for (method, tail, body) in [
         ("POST", "/validate", template.clone()),
         ("POST", "/whatIf", template),
@@ -86,6 +112,15 @@ fn routes(world: &World) -> Vec<(&'static str, String, Value, Reader)> {
             ("DELETE", "/sitecontainers/main", none.clone(), Reader::Refused),
             ("GET", "/basicPublishingCredentialsPolicies/scm", none.clone(), Reader::Sees),
             ("PUT", "/basicPublishingCredentialsPolicies/scm", json!({ "properties": { "allow": false } }), Reader::Refused),
+            ("GET", "/sitecontainers/main", none.clone(), if at == &site { Reader::Sees } else { Reader::Misses }),
+            ("GET", "/config", none.clone(), Reader::Sees),
+            ("GET", "/basicPublishingCredentialsPolicies", none.clone(), Reader::Sees),
+            ("GET", "/hostNameBindings", none.clone(), Reader::Sees),
+            ("GET", "/deployments", none.clone(), Reader::Sees),
+            ("GET", "/sourcecontrols/web", none.clone(), Reader::Sees),
+            ("GET", "/instances/none", none.clone(), Reader::Misses),
+            ("GET", "/instances/none/deployments", none.clone(), Reader::Sees),
+            ("GET", "/siteStatus/none-such", none.clone(), Reader::Misses),
             ("GET", "/instances", none.clone(), Reader::Sees),
             ("GET", "/siteStatus", none.clone(), Reader::Sees),
             ("GET", "/deploymentStatus/1", none.clone(), Reader::Sees),
@@ -153,6 +188,7 @@ async fn a_reader_sees_and_changes_nothing_and_sees_no_secret() {
         let answer = world.send(method, &path, Some(&reader), bytes(&body)).await;
         match expected {
             Reader::Sees => assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text),
+            Reader::Misses => assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text),
             Reader::Refused => {
                 assert_eq!(answer.status, 403, "{method} {path}: {}", answer.text);
                 assert_eq!(answer.json()["error"]["code"], "AuthorizationFailed", "{path}");
@@ -179,5 +215,64 @@ async fn a_contributor_of_another_group_sees_nothing_of_this_one() {
     }
     assert_eq!(world.snapshot().await, before);
     let own = world.send("PATCH", &world.group("rg2"), Some(&stranger), "{\"tags\":{\"a\":\"b\"}}").await;
+    assert_eq!(own.status, 200, "{}", own.text);
+}
+
+/// The sites' own pages: they show secrets and open shells, so whoever may not write sees none of them.
+const PAGES: &[(&str, &str)] = &[
+    ("GET", "/"),
+    ("GET", "/api/sitecontainers"),
+    ("GET", "/api/sitecontainers/main"),
+    ("GET", "/api/sitecontainers/main/logs"),
+    ("GET", "/logstream"),
+    ("GET", "/api/logstream"),
+    ("GET", "/api/logs/docker"),
+    ("GET", "/api/logs/docker/zip"),
+    ("GET", "/dump"),
+    ("GET", "/api/startuplogs"),
+    ("GET", "/api/startuplogs/summary"),
+    ("GET", "/api/startuplogs/one"),
+    ("GET", "/api/troubleshoot/config"),
+    ("GET", "/api/settings"),
+    ("POST", "/api/settings"),
+    ("GET", "/api/vfs/"),
+    ("PUT", "/api/vfs/site/a.txt"),
+    ("DELETE", "/api/vfs/site/a.txt"),
+    ("GET", "/exec/shell"),
+    ("POST", "/exec/execute"),
+    ("GET", "/AppServiceTunnel/Tunnel.ashx?GetStatus"),
+    ("GET", "/AppServiceTunnel/Tunnel.ashx"),
+    ("GET", "/api/deployments"),
+    ("POST", "/api/zipdeploy"),
+    ("POST", "/api/publish"),
+    ("GET", "/nothing"),
+];
+
+#[tokio::test]
+async fn a_sites_own_pages_are_for_whoever_may_write_to_it() {
+    let world = World::new().await;
+    world.furnish().await;
+    let before = world.snapshot().await;
+    let refused = [
+        (None, 401),
+        (Some(world.expired_for(Audience::Scm).await), 401),
+        (Some(world.owner.clone()), 401),
+        (Some("nonsense".to_owned()), 401),
+        (Some(world.token_for(Role::Reader, &world.web("sites/shop"), Audience::Scm).await), 403),
+        (Some(world.token_for(Role::Contributor, &world.group("rg2"), Audience::Scm).await), 403),
+    ];
+    for site in ["shop", "shop__staging", "nobody"] {
+        for (method, page) in PAGES {
+            for (token, status) in &refused {
+                let answer = world.send(method, &format!("/_scm/{site}{page}"), token.as_deref(), "").await;
+                // Whether there is a site is told only to who proves to be somebody.
+                let expected = if site == "nobody" && *status == 403 { 404 } else { *status };
+                assert_eq!(answer.status, expected, "{method} {site}{page} with {token:?}: {}", answer.text);
+            }
+        }
+    }
+    assert_eq!(world.snapshot().await, before);
+    let writer = world.token_for(Role::Contributor, &world.web("sites/shop"), Audience::Scm).await;
+    let own = world.send("GET", "/_scm/shop/api/sitecontainers", Some(&writer), "").await;
     assert_eq!(own.status, 200, "{}", own.text);
 }

@@ -84,8 +84,9 @@ impl World {
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(reconciler.run(stopped.clone()));
         tokio::spawn(settler.run(stopped));
+        let scm = pillion_api::scm::router(azure.clone(), identity.clone(), directory.path().join("apps"));
         let arm = pillion_api::arm::router(azure, identity.clone(), deployments);
-        let front = Front::new(&identity, arm, axum::Router::new());
+        let front = Front::new(&identity, arm, scm);
         let subscription = identity.subscription().to_owned();
         let mut world =
             World { store, subscription, identity, clock, front, owner: String::new(), _directory: directory, _stop: stop };
@@ -111,9 +112,13 @@ impl World {
 
     /// A token that was good yesterday.
     pub async fn expired(&self) -> String {
+        self.expired_for(Audience::Arm).await
+    }
+
+    pub async fn expired_for(&self, audience: Audience) -> String {
         let now = self.clock.load(Ordering::Relaxed);
         self.clock.store(now - DAY_MS, Ordering::Relaxed);
-        let token = self.token(Role::Owner, "/").await;
+        let token = self.token_for(Role::Owner, "/", audience).await;
         self.clock.store(now, Ordering::Relaxed);
         token
     }
