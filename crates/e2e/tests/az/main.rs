@@ -12,5 +12,6 @@ mod logs;
 mod sdk;
 mod slots;
 mod stage;
+mod starting;
 mod templates;
 mod webapps;

@@ -136,3 +136,18 @@ fn every_instance_is_warmed_up_before_it_takes_productions_traffic() {
         assert_ne!(count.trim(), "1", "an instance was asked for the first time by a client");
     }
 }
+
+#[test]
+fn a_swap_whose_warm_up_is_answered_badly_says_so_and_moves_nothing() {
+    let stage = with_slot();
+    let az = &stage.az;
+    let warm_up = "WEBSITE_SWAP_WARMUP_PING_PATH=/status/503 WEBSITE_SWAP_WARMUP_PING_STATUSES=200,202";
+    az.ok(format!("webapp config appsettings set -g rg1 -n shop --slot staging --settings {warm_up}").split(' '));
+    let (_, said) = az.refused("webapp deployment slot swap -g rg1 -n shop --slot staging --target-slot production");
+    assert!(said.contains("/status/503 answered 503"), "{said}");
+    assert_eq!(variable(&environment_at(&stage.url("shop")), "VERSION"), Some("one"), "no traffic has moved");
+    let staging = slot_url(&stage);
+    stage.until_answers_at(&staging, "/env", |answer| {
+        answer.body.contains("VERSION=two") && answer.body.contains("PLACE=staging")
+    });
+}
