@@ -32,10 +32,13 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 async fn a_helper_started_ahead_makes_a_container_and_one_that_died_waiting_is_passed_over() {
     let world = World::new();
     let launcher = launcher();
-    launcher.make_ready(3).expect("helpers");
+    launcher.make_ready(2).expect("helpers");
+    until("two helpers wait", || helpers().len() == 2).await;
+    let first = helpers();
+    launcher.make_ready(1).expect("a helper");
     until("three helpers wait", || helpers().len() == 3).await;
     // The last started is the first taken.
-    let dead = helpers().into_iter().max().expect("a helper");
+    let dead = helpers().into_iter().find(|helper| !first.contains(helper)).expect("a third helper");
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(dead), nix::sys::signal::Signal::SIGKILL).expect("a signal sent");
     until("two helpers wait", || helpers().len() == 2).await;
 
