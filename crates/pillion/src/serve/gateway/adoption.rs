@@ -46,17 +46,21 @@ fn was_told_otherwise(pid: u32, args: &Args) -> bool {
 mod tests {
     use std::process::Stdio;
 
+    use tokio::io::AsyncReadExt as _;
+
     use super::*;
 
     #[tokio::test]
     async fn a_gateway_is_outdated_once_it_would_be_started_with_other_words() {
         let mut args = Args::new("/run/x/control.sock".into(), 1, 2);
         args.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
-        // A program that waits, whatever else it is told.
-        let script = ["-c", "read line; exit 0", "gateway"];
+        // A program that waits, whatever else it is told. Its words can be read only once it runs, which it says.
+        let script = ["-c", "echo up; read line; exit 0", "gateway"];
         let mut command = tokio::process::Command::new("/bin/sh");
-        command.args(script).args(args.to_words()).stdin(Stdio::piped()).kill_on_drop(true);
-        let child = command.spawn().unwrap();
+        command.args(script).args(args.to_words()).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut up = [0; 3];
+        child.stdout.as_mut().unwrap().read_exact(&mut up).await.unwrap();
         let pid = child.id().unwrap();
         assert!(!was_told_otherwise(pid, &args));
         args.trusted_proxies.clear();
