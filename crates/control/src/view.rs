@@ -1,6 +1,6 @@
 //! What lists, `show` and `status` give out.
 
-use pillion_fault::Diagnosis;
+use pillion_fault::{Diagnosis, Words};
 use pillion_model::{App, AppName, InstanceStatus, RevisionNumber};
 use pillion_store::Etag;
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,9 @@ pub struct AppDocument {
 #[serde(rename_all = "camelCase")]
 pub struct AppStatus {
     pub name: AppName,
+    /// The resource that alone changes it; none for an app of an app file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     pub etag: Etag,
     pub state: AppState,
     /// The revision that serves.
@@ -70,6 +73,13 @@ pub struct AppStatus {
     /// `http://<app>.localhost:8080/` and the loopback port; the gateway's ports come from the settings.
     pub urls: Vec<String>,
     pub instances: Vec<InstanceView>,
+}
+
+impl AppStatus {
+    /// What the people who see to the app describe it in.
+    pub fn words(&self) -> Words {
+        if self.owner.is_some() { Words::AppService } else { Words::AppFile }
+    }
 }
 
 /// One instance with its containers.

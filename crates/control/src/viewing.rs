@@ -43,6 +43,7 @@ pub(crate) async fn status(shared: &Shared, app: &AppName, document: &Document<R
     let name = record.public(app);
     Ok(AppStatus {
         name: name.clone(),
+        owner: record.owner.clone(),
         etag: document.etag,
         state,
         current: record.current,

@@ -56,8 +56,8 @@ impl Diagnosis {
     }
 
     /// Returns the fix, with the names of this container and of the app filled in.
-    pub fn hint_for(&self, app: &str) -> Option<String> {
-        Some(self.hint()?.replace(" APP", &format!(" {app}")))
+    pub fn hint_for(&self, app: &str, words: Words) -> Option<String> {
+        Some(self.hint_in(words)?.replace(" APP", &format!(" {app}")))
     }
 
     /// Returns the container's last lines as they can be shown on any terminal.
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn the_hint_fills_in_the_app() {
         let fault = Fault::Exited { exit: Exit::Code { code: 1 }, after_ms: 3 };
-        let hint = Diagnosis::of("web", fault).hint_for("shop").expect("an exit has a hint");
+        let hint = Diagnosis::of("web", fault).hint_for("shop", Words::AppFile).expect("an exit has a hint");
         assert!(hint.ends_with("`pillion logs shop -c web`"), "{hint}");
     }
 

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, io::Write};
 
 use pillion_api::wire::{ErrorBody, ProblemView};
-use pillion_fault::{Called, Diagnosis};
+use pillion_fault::{Called, Diagnosis, Words};
 
 use crate::{client::ClientError, paint::Paint};
 
@@ -89,13 +89,13 @@ impl Complaint {
     }
 
     /// An app that failed: which container, why, and the fix.
-    pub fn diagnosis(app: &str, diagnosis: Diagnosis) -> Self {
+    pub fn diagnosis(app: &str, diagnosis: Diagnosis, words: Words) -> Self {
         Self {
             outcome: Outcome::Failed,
             sentence: format!("{app} is not ready: {}", diagnosis.line(Called::Container)),
             causes: Vec::new(),
             standing: None,
-            hint: diagnosis.hint_for(app),
+            hint: diagnosis.hint_for(app, words),
             log_tail: diagnosis.last_lines().collect(),
         }
     }

@@ -145,7 +145,7 @@ fn status() -> Value {
                 ("target", count()), ("ready", count()), ("wanted", count()), ("diagnosis", or_null(to("Diagnosis"))),
                 ("urls", list(text())), ("instances", list(to("Instance"))),
             ],
-            &[("problem", to("FaultView"))],
+            &[("problem", to("FaultView")), ("owner", text())],
         ),
         "Instance": object(
             &[

@@ -251,7 +251,7 @@ async fn rest(services: &Services, app: &AppName, wait: WaitQuery) -> Result<Jso
 }
 
 fn answer(status: AppStatus) -> Json<StatusAnswer> {
-    let problem = status.diagnosis.clone().map(|d| Box::new(FaultView::from(d)));
+    let problem = status.diagnosis.clone().map(|d| Box::new(FaultView::new(d, status.words())));
     Json(StatusAnswer { status, problem })
 }
 

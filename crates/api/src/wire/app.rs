@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pillion_fault::Diagnosis;
+use pillion_fault::{Diagnosis, Words};
 use serde::{Deserialize, Serialize};
 
 pub use pillion_control::{
@@ -32,9 +32,16 @@ pub struct FaultView {
     pub diagnosis: Diagnosis,
 }
 
+impl FaultView {
+    /// Spells a diagnosis out in these words.
+    pub fn new(diagnosis: Diagnosis, words: Words) -> Self {
+        Self { message: diagnosis.to_string(), hint: diagnosis.hint_in(words), diagnosis }
+    }
+}
+
 impl From<Diagnosis> for FaultView {
     fn from(diagnosis: Diagnosis) -> Self {
-        Self { message: diagnosis.to_string(), hint: diagnosis.hint(), diagnosis }
+        Self::new(diagnosis, Words::AppFile)
     }
 }
 

@@ -69,8 +69,9 @@ pub async fn scale(context: &Context, args: ScaleArgs) -> Result<(), Complaint> 
 
 /// An app that failed afterwards makes the command fail, saying why.
 fn settled(answer: StatusAnswer) -> Result<(), Complaint> {
+    let words = answer.status.words();
     match (answer.status.state, answer.status.diagnosis) {
-        (AppState::Failed, Some(diagnosis)) => Err(Complaint::diagnosis(answer.status.name.as_str(), diagnosis)),
+        (AppState::Failed, Some(diagnosis)) => Err(Complaint::diagnosis(answer.status.name.as_str(), diagnosis, words)),
         (AppState::Failed, None) => Err(Complaint::new(format!("{} failed", answer.status.name))),
         (
             AppState::Starting

@@ -3,6 +3,7 @@
 mod board;
 
 use pillion_api::wire::{RolloutEvent, StatusAnswer};
+use pillion_fault::Words;
 
 use self::board::Board;
 use super::Context;
@@ -30,7 +31,7 @@ pub async fn follow(context: &Context, app: &str, revision: u64) -> Result<Vec<S
             RolloutEvent::Failed { diagnosis, serving, .. } => {
                 board.failed(diagnosis.container.as_deref());
                 board.finish();
-                let complaint = Complaint::diagnosis(app, *diagnosis);
+                let complaint = Complaint::diagnosis(app, *diagnosis, Words::AppFile);
                 return Err(match serving {
                     Some(old) => complaint.all_the_same(format!("revision {old} goes on serving")),
                     None => complaint,

@@ -1,6 +1,6 @@
 //! An app's status as text: the app, its instances, their containers, then what is wrong and how to put it right.
 
-use pillion_api::wire::{AppState, InstanceView, StatusAnswer};
+use pillion_api::wire::{AppState, AppStatus, InstanceView, StatusAnswer};
 use pillion_fault::{Called, Diagnosis};
 use pillion_model::{ContainerPhase, ContainerStatus, InstancePhase};
 
@@ -36,17 +36,20 @@ pub fn text(answer: &StatusAnswer, paint: Paint, now_ms: u64) -> String {
     for url in &status.urls {
         text.push_str(&format!("  {url}\n"));
     }
+    if let Some(owner) = &status.owner {
+        text.push_str(&format!("  managed with az: {owner}\n"));
+    }
     if let Some(diagnosis) = &status.diagnosis {
-        problem(&mut text, "", status.name.as_str(), diagnosis, paint);
+        problem(&mut text, "", status, diagnosis, paint);
     }
     for instance in &status.instances {
         text.push('\n');
-        one_instance(&mut text, status.name.as_str(), instance, status.diagnosis.as_ref(), paint, now_ms);
+        one_instance(&mut text, status, instance, paint, now_ms);
     }
     text
 }
 
-fn one_instance(text: &mut String, app: &str, instance: &InstanceView, said: Option<&Diagnosis>, paint: Paint, now_ms: u64) {
+fn one_instance(text: &mut String, app: &AppStatus, instance: &InstanceView, paint: Paint, now_ms: u64) {
     let status = &instance.status;
     let draining = if instance.draining { ", draining" } else { "" };
     text.push_str(&format!("instance {}  {}{draining}\n", status.id, phase(&status.phase)));
@@ -68,15 +71,15 @@ fn one_instance(text: &mut String, app: &str, instance: &InstanceView, said: Opt
     }
     text.push_str(&table.text("  "));
     for diagnosis in &instance.diagnoses {
-        if Some(diagnosis) != said {
+        if Some(diagnosis) != app.diagnosis.as_ref() {
             problem(text, "  ", app, diagnosis, paint);
         }
     }
 }
 
-fn problem(text: &mut String, indent: &str, app: &str, diagnosis: &Diagnosis, paint: Paint) {
+fn problem(text: &mut String, indent: &str, app: &AppStatus, diagnosis: &Diagnosis, paint: Paint) {
     text.push_str(&format!("{indent}{} {}\n", paint.error("problem:"), diagnosis.line(Called::Container)));
-    if let Some(hint) = diagnosis.hint_for(app) {
+    if let Some(hint) = diagnosis.hint_for(app.name.as_str(), app.words()) {
         text.push_str(&format!("{indent}{} {hint}\n", paint.hint("hint:")));
     }
 }
