@@ -7,6 +7,7 @@ mod disk;
 mod figures;
 mod footprint;
 mod machine;
+mod many;
 mod namespace;
 mod page;
 mod pod;
@@ -97,6 +98,9 @@ impl Bench {
         }
         if wanted("requests") {
             rows.extend(requests::measure()?);
+        }
+        if wanted("many") {
+            rows.extend(many::measure(&images)?);
         }
         if wanted("arm") {
             rows.extend(arm::measure()?);

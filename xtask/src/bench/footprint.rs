@@ -105,6 +105,17 @@ fn pss(pid: u32) -> f64 {
     field(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
 }
 
+/// Returns the processor time that a process has used.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Behind the name, which may hold anything: the fields from the third on.
+    let ticks = |field: usize| -> f64 {
+        let fields = stat.rsplit_once(')').map(|(_, behind)| behind.split_whitespace());
+        fields.and_then(|mut fields| fields.nth(field - 3)?.parse().ok()).unwrap_or(f64::NAN)
+    };
+    (ticks(14) + ticks(15)) / rustix::param::clock_ticks_per_second() as f64
+}
+
 fn status_field(pid: u32, name: &str) -> f64 {
     field(&format!("/proc/{pid}/status"), name)
 }

@@ -41,7 +41,12 @@ impl Images {
 
     /// Returns the app file of an app of just a main container.
     pub fn lone_app_file(&self, name: &str) -> String {
-        self.file(name, 1, self.names.get(..1).unwrap_or_default())
+        self.short_app_file(name, 1, 1)
+    }
+
+    /// Returns the app file of an app with `scale` instances of so many containers.
+    pub fn short_app_file(&self, name: &str, scale: u32, containers: usize) -> String {
+        self.file(name, scale, self.names.get(..containers).unwrap_or_default())
     }
 
     fn file(&self, name: &str, scale: u32, images: &[String]) -> String {
