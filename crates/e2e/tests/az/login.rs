@@ -1,8 +1,12 @@
 //! Trust and login: registration of the cloud, the ways to log in, what a role may do.
 
-use std::{fs, process::Stdio, time::Duration};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-use pillion_e2e::{Az, Copy, endpoint, until};
+use pillion_e2e::{Az, Copy, Part, Running, built, endpoint, part, until};
 use serde_json::Value;
 
 use crate::stage::names;
@@ -144,4 +148,27 @@ fn user_code(text: &str) -> Option<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     let part = |part: &str| part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
     words.map(str::to_owned).find(|word| word.split_once('-').is_some_and(|(one, two)| part(one) && part(two)))
+}
+
+#[test]
+fn a_second_setup_revokes_what_the_first_made_and_nobody_else() {
+    let copy = Copy::serving();
+    let bystander = principal(&copy, "reader", None);
+    let setup = || {
+        let mut command = Command::new(built("pillion"));
+        let az = part(Part::Az);
+        let path = format!("{}:{}", az.parent().expect("a directory").display(), std::env::var("PATH").unwrap_or_default());
+        command.args(["az", "setup"]).env("PATH", path).env("HOME", copy.root()).env("PILLION_ROOT", copy.root());
+        let ran = Running::start(&mut command).finish();
+        assert_eq!(ran.code, 0, "{}", ran.said());
+        let all = copy.json(&["principal", "list"]);
+        let good = all.as_array().expect("a list").iter().filter(|one| one["revokedMs"].is_null());
+        good.map(|one| one["appId"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    let first = setup();
+    let second = setup();
+    assert_eq!((first.len(), second.len()), (2, 2), "{first:?}, then {second:?}");
+    let bystander = bystander["appId"].as_str().expect("an id").to_owned();
+    assert!(first.contains(&bystander) && second.contains(&bystander));
+    assert_ne!(first, second, "the second login has a principal of its own");
 }

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, process::Command};
 
-use pillion_api::wire::{CreatePrincipal, EndpointInfo, PrincipalCreated};
+use pillion_api::wire::{CreatePrincipal, EndpointInfo, PrincipalCreated, PrincipalView, RevokePrincipal};
 
 use super::{Context, principal::role};
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
 
 /// The name under which the cloud is registered.
 const CLOUD: &str = "pillion";
+/// How the names of principals begin that a set-up made.
+const MADE_HERE: &str = "az-setup-";
 
 pub async fn run(context: &Context, command: AzCommand) -> Result<(), Complaint> {
     let endpoint: EndpointInfo = context.client.ask(Ask::get("/v1/system/endpoint")).await?;
@@ -75,7 +77,12 @@ async fn setup(
     eprintln!("looking for az");
     run_az(az(&["version", "--output", "none"]), "az version")?;
 
-    let asked = CreatePrincipal { role: Some(role(word)), ..CreatePrincipal::default() };
+    let before = logged_in_as(az(&["account", "show", "--query", "user.name", "--output", "tsv"]));
+    let mut random = [0; 4];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Complaint::new("there is no random name to be had").because(Some(&error)))?;
+    let name = format!("{MADE_HERE}{:08x}", u32::from_ne_bytes(random));
+    let asked = CreatePrincipal { name: Some(name), role: Some(role(word)), ..CreatePrincipal::default() };
     let made: PrincipalCreated = context.client.ask(Ask::post("/v1/principals").json(&asked)).await?;
     let id = &made.principal.app_id;
     eprintln!("made the principal {} ({id}), {}", made.principal.display_name, role(word));
@@ -98,9 +105,31 @@ async fn setup(
     let login =
         ["login", "--service-principal", "--username", id, "--password", secret, "--tenant", &made.tenant, "--output", "none"];
     run_az(az(&login), "az login")?;
+    revoke_earlier(context, before).await?;
     eprintln!("az is logged in. In each shell that is to use it:\n");
     let copy = context.layout.root().map(|root| format!(" --root {}", root.display())).unwrap_or_default();
     output::print(&format!("eval \"$(pillion az env{copy})\"\n"))
+}
+
+/// The secret of an earlier set-up is not needed any more; what somebody logged in with otherwise is theirs.
+async fn revoke_earlier(context: &Context, before: Option<String>) -> Result<(), Complaint> {
+    let Some(before) = before else { return Ok(()) };
+    let principals: Vec<PrincipalView> = context.client.ask(Ask::get("/v1/principals")).await?;
+    let earlier = principals
+        .into_iter()
+        .find(|one| one.app_id == before && one.display_name.starts_with(MADE_HERE) && one.revoked_ms.is_none());
+    if let Some(earlier) = earlier {
+        let revoke = RevokePrincipal { principal: earlier.app_id };
+        let revoked: PrincipalView = context.client.ask(Ask::post("/v1/principals/revoke").json(&revoke)).await?;
+        eprintln!("revoked {}, which this az was logged in as before", revoked.display_name);
+    }
+    Ok(())
+}
+
+fn logged_in_as(mut command: Command) -> Option<String> {
+    let output = command.stderr(std::process::Stdio::null()).output().ok().filter(|output| output.status.success())?;
+    let name = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (!name.is_empty()).then_some(name)
 }
 
 /// Runs it with what it says going to standard error.
