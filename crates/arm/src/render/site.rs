@@ -65,6 +65,8 @@ pub(super) fn properties(site: &Resource, facts: &Facts<'_>) -> Value {
         ("defaultHostName", Value::from(default_host)),
         ("repositorySiteName", Value::from(site.id.production().map(|site| site.name().to_owned()).unwrap_or_default())),
         ("lastModifiedTimeUtc", Value::from(time(site.changed_ms))),
+        ("inboundIpAddress", Value::from("127.0.0.1")),
+        ("possibleInboundIpAddresses", Value::from("127.0.0.1")),
         ("outboundIpAddresses", Value::from("127.0.0.1")),
         ("possibleOutboundIpAddresses", Value::from("127.0.0.1")),
         ("managedEnvironmentId", Value::Null),
