@@ -32,6 +32,7 @@ mod settings;
 mod shapes;
 mod shelf;
 mod validate;
+mod whole;
 mod worker;
 
 pub use link::LinkSettings;

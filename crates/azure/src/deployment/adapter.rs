@@ -162,7 +162,8 @@ impl Overlay<'_> {
     /// Adds a write; says what it changes.
     fn takes(&mut self, after: Resource) -> Foretold {
         let id = after.id.clone();
-        let before = self.find(&id).or_else(|| self.unwritten(&id));
+        // A document may be written twice, by its site and by itself: what is stored now is what both change.
+        let before = self.around.find(&id).or_else(|| self.unwritten(&id));
         let foretold =
             Foretold { id: id.clone(), before: before.as_deref().map(document), after: document(&after), also: Vec::new() };
         self.new.insert(id, Arc::new(after));

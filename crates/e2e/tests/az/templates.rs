@@ -53,6 +53,10 @@ fn a_template_makes_a_running_app_with_sidecars_and_a_second_time_changes_nothin
     let stage = Stage::new();
     let file = write(&stage, "app.json", &template(&stage.puppet, "one"));
     let parameters = ["--parameters", "appName=tpl"];
+    let words = ["deployment", "group", "what-if", "-g", "rg1", "--template-file", &file];
+    let foretold = stage.az.ok(words.into_iter().chain(parameters));
+    assert!(foretold.contains("linuxFxVersion") && foretold.contains("WORD"), "a new site shows its configuration: {foretold}");
+    assert!(!foretold.contains("hush"), "{foretold}");
     let made = create(&stage, "first", &file, &parameters);
     assert_eq!(made.code, 0, "{}", made.said());
     let made: Value = serde_json::from_str(&made.stdout).expect("JSON");
