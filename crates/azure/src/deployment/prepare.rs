@@ -222,7 +222,14 @@ pub(crate) fn shown_link(mut link: Value) -> Value {
 /// There is no such group.
 pub(crate) async fn surroundings_of_group(inner: &Inner, caller: &Caller, scope: &ResourceId) -> Result<Option<Value>, ArmError> {
     match scope.kind() {
-        ResourceKind::Group => inner.resources.get(caller, scope).await.map(Some),
+        ResourceKind::Group => {
+            let mut group = inner.resources.get(caller, scope).await?;
+            // A template may ask for a tag of any group.
+            if group["tags"].is_null() {
+                group["tags"] = json!({});
+            }
+            Ok(Some(group))
+        }
         ResourceKind::Subscription => Ok(None),
         ResourceKind::Plan
         | ResourceKind::Site

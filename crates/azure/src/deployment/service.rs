@@ -10,7 +10,7 @@ use pillion_arm::{ArmError, ResourceId};
 use pillion_arm_template::Surroundings;
 use pillion_identity::{Access, Caller};
 use pillion_store::{Store, StoreError};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -24,6 +24,7 @@ use super::{
     validate,
     worker::Benches,
 };
+use crate::{cloud, providers};
 
 /// Template deployments; cheap to clone.
 #[derive(Clone)]
@@ -261,14 +262,10 @@ impl Inner {
             "tenantId": tenant,
             "displayName": "pillion",
         }));
-        surroundings.environment = json!({
-            "name": "pillion",
-            "resourceManager": settings.endpoint,
-            "portal": settings.endpoint.trim_end_matches('/'),
-            "authentication": { "loginEndpoint": format!("{}/adfs", settings.endpoint.trim_end_matches('/')), "audiences": [settings.endpoint.trim_end_matches('/')], "tenant": "common", "identityProvider": "AAD" },
-            "suffixes": {},
-        });
-        surroundings.providers = Map::new();
+        surroundings.environment = cloud::environment(settings.endpoint.trim_end_matches('/'));
+        let known = providers::all(&ResourceId::subscription(&settings.subscription)).into_iter();
+        surroundings.providers =
+            known.filter_map(|provider| Some((provider["namespace"].as_str()?.to_owned(), provider))).collect();
         surroundings
     }
 

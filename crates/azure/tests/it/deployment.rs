@@ -1,5 +1,6 @@
 //! Template deployments over a scripted stand-in for the resources: what is written when, and what is said about it.
 
+mod around;
 mod ending;
 mod fake;
 mod library;
