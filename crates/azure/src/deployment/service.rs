@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    compare, is_deployment_name, launch,
+    compare, foresee, is_deployment_name, launch,
     live::Live,
     prepare,
     resources::Resources,
@@ -94,6 +94,7 @@ impl Deployments {
     pub async fn begin(&self, caller: &Caller, scope: &ResourceId, name: &str, body: Vec<u8>) -> Result<Begun, ArmError> {
         let id = self.inner.named(caller, Access::Write, scope, name, "write")?;
         let prepared = prepare::request(&self.inner, caller, scope, name, body).await?;
+        foresee::rehearse(&self.inner, caller, &prepared).await?;
         let (live, created) = launch::begin(&self.inner, caller, prepared).await?;
         let (body, run) = live.look(|record| (shapes::deployment(record), record.run.clone()));
         Ok(Begun { created, body, status_path: format!("{id}/operationStatuses/{run}") })

@@ -107,8 +107,8 @@ async fn a_nested_deployment_cannot_be_complete() {
     let world = World::new().await;
     let mut child = nested("child", "inner", template(vec![]), json!({}));
     child["properties"]["mode"] = json!("Complete");
-    let ended = world.deploy("main", body(&template(vec![child]))).await;
-    assert_eq!(ended["error"]["details"][0]["code"], "InvalidTemplateDeployment", "{ended}");
+    let refused = world.begin("main", body(&template(vec![child]))).await.map(drop).expect_err("it cannot");
+    assert_eq!((refused.status, refused.code.as_ref()), (400, "InvalidTemplateDeployment"), "{refused}");
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn resources_of_all_nested_deployments_count_together() {
     let mut many = item("[concat('s', copyIndex())]", &[]);
     many["copy"] = json!({ "name": "many", "count": 500 });
     let children = ["one", "two"].map(|name| nested(name, "inner", template(vec![many.clone()]), json!({})));
-    let ended = world.deploy("main", body(&template(children.to_vec()))).await;
-    assert_eq!(ended["provisioningState"], "Failed");
-    assert!(ended["error"]["details"][0].to_string().contains("800"), "{ended}");
+    let refused = world.begin("main", body(&template(children.to_vec()))).await.map(drop).expect_err("there are too many");
+    assert!(refused.status == 400 && refused.message.contains("800"), "{refused}");
+    assert!(world.fake.seen().is_empty(), "nothing was written");
 }
