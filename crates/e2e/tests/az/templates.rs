@@ -145,6 +145,13 @@ fn a_failed_resource_is_reported_with_its_operation_and_the_others_are_made() {
     let operations = stage.az.json("deployment operation group list -g rg1 -n half").to_string();
     assert!(operations.contains("Failed") && operations.contains("Succeeded"), "{operations}");
     assert_eq!(stage.az.json("deployment group show -g rg1 -n half")["properties"]["provisioningState"], "Failed");
+    let by_state = |state: &str| {
+        let filter = format!("provisioningState eq '{state}'");
+        let listed =
+            stage.az.ok(["deployment", "group", "list", "-g", "rg1", "--filter", &filter, "--query", "[].name", "-o", "tsv"]);
+        listed.trim().to_owned()
+    };
+    assert_eq!((by_state("Failed"), by_state("Succeeded")), ("half".to_owned(), String::new()));
 }
 
 #[test]
