@@ -50,6 +50,11 @@ pub(crate) async fn request(
         let message = format!("The deployment '{name}' to the subscription has no 'location'.");
         return Err(ArmError::new(400, "LocationRequired", message).at("location"));
     }
+    if group.is_none() && asked.mode == Mode::Complete {
+        let message =
+            "Specified deployment mode 'Complete' is not supported for deployment at the current scope: a subscription.";
+        return Err(ArmError::new(400, "InvalidDeployment", message).at("properties.mode"));
+    }
     let fetched = match asked.template {
         Given::Inline(document) => Fetched { document, link: None },
         Given::Linked(link) => template(inner, &link).await?,

@@ -92,6 +92,16 @@ async fn a_deployment_to_the_subscription_makes_groups_and_deploys_into_them() {
     let refused = world.deployments.begin(&world.caller, &subscription, "sub", without).await.map(drop);
     assert_eq!(refused.map_err(|error| error.code.into_owned()), Err("LocationRequired".into()));
     let request = request.to_string().into_bytes();
+    let mut complete: Value = serde_json::from_slice(&request).expect("JSON");
+    complete["properties"]["mode"] = json!("Complete");
+    let complete = complete.to_string().into_bytes();
+    let refused =
+        world.deployments.begin(&world.caller, &subscription, "sub", complete.clone()).await.expect_err("no such mode there");
+    assert_eq!(
+        (refused.status, refused.code.as_ref(), refused.target.as_deref()),
+        (400, "InvalidDeployment", Some("properties.mode"))
+    );
+    assert!(world.deployments.validate(&world.caller, &subscription, "sub", complete).await.is_err());
     world.deployments.validate(&world.caller, &subscription, "sub", request.clone()).await.expect("its group is yet to come");
     world.deployments.begin(&world.caller, &subscription, "sub", request).await.expect("accepted");
     let ended = world.ended_at(&subscription, "sub").await;
