@@ -74,6 +74,7 @@ pub(crate) async fn request(
         entropy: guid::random(),
         ..inner.surroundings()
     };
+    fits(surroundings.level, &fetched.document)?;
     let given = merged(more, asked.parameters.given)?;
     let document = fetched.document;
     let known = (surroundings.clone(), given.clone());
@@ -97,6 +98,25 @@ pub(crate) async fn request(
     let secret = Secret { parameters: given, surroundings: surroundings.clone(), asker: Asker::from(caller) };
     let source = Source { template: text, secret: Some(secret) };
     Ok(Prepared { plan: Arc::new(plan), worker, surroundings, record, source, ids_only: asked.ids_only })
+}
+
+/// Refuses a template for a larger scope than a group in a deployment to one: its resources would not be where they belong.
+fn fits(level: Level, template: &Document) -> Result<(), ArmError> {
+    let schema = template.root().get("$schema").and_then(Value::as_str).unwrap_or_default();
+    let file = schema.trim_end_matches('#').rsplit('/').next().unwrap_or_default();
+    let is_larger = ["subscription", "managementGroup", "tenant"]
+        .iter()
+        .any(|scope| file.eq_ignore_ascii_case(&format!("{scope}DeploymentTemplate.json")));
+    match level {
+        Level::ResourceGroup if is_larger => {
+            let message = format!(
+                "Deployment template validation failed: 'The template schema '{schema}' is not that of a deployment to a resource group; that \
+                 is '…/deploymentTemplate.json#'' (at '$schema')."
+            );
+            Err(ArmError::new(400, "InvalidTemplate", message).at("properties.template.$schema"))
+        }
+        Level::ResourceGroup | Level::Subscription | Level::ManagementGroup | Level::Tenant => Ok(()),
+    }
 }
 
 /// Prepares a stored deployment once more, as it was.

@@ -109,7 +109,11 @@ async fn complete_mode_deletes_nothing_where_a_resource_failed() {
 #[tokio::test]
 async fn what_is_wrong_with_a_request_is_said_before_anything_is_stored() {
     let world = World::new().await;
-    let cases: [(Value, &str, &str); 7] = [
+    let mut of_a_subscription = template(vec![]);
+    of_a_subscription["$schema"] =
+        json!("https://schema.management.azure.com/schemas/2018-05-01/subscriptionDeploymentTemplate.json#");
+    let cases: [(Value, &str, &str); 8] = [
+        (json!({ "properties": { "template": of_a_subscription } }), "InvalidTemplate", "$schema"),
         (json!({}), "InvalidRequestContent", "properties"),
         (json!({ "properties": { "mode": "Sideways", "template": template(vec![]) } }), "InvalidRequestContent", "Sideways"),
         (json!({ "properties": { "mode": "Incremental" } }), "InvalidRequestContent", "templateLink"),
