@@ -143,6 +143,8 @@ impl Resources for Writer {
             (_, Some(site)) if wants_list && publishing && is_site(&site) => {
                 self.azure.publishing_credentials(caller, &self.identity, &site)
             }
+            // There is none of a type that is not here.
+            (ResourceKind::Unknown(_), _) => Err(ArmError::not_found(id)),
             (_, _) => {
                 let message =
                     format!("The resource type '{}' has no operation '{verb}' that a template can use.", id.type_name());

@@ -60,3 +60,19 @@ async fn a_group_without_tags_has_none_and_can_be_asked_for_one() {
     .await;
     assert_eq!((&told["tags"]["value"], &told["team"]["value"]), (&json!("{}"), &json!("nobody")));
 }
+
+#[tokio::test]
+async fn an_operation_that_a_resource_has_not_is_told_from_one_that_is_yet_to_come() {
+    let real = Real::new(LinkSettings::default()).await;
+    let plan = json!({
+        "type": "Microsoft.Web/serverfarms", "apiVersion": "2024-11-01", "name": "fresh", "location": "local",
+        "sku": { "name": "P1v3" }, "kind": "linux",
+        "properties": { "reserved": true },
+    });
+    let mut whole = template(vec![plan]);
+    whole["outputs"] = json!({ "keys": { "type": "object", "value": "[listKeys('fresh', '2024-11-01')]" } });
+    let ended = real.deploy(&group("rg1"), "main", &body(&whole)).await;
+    let error = ended["properties"]["error"].to_string();
+    assert!(error.contains("has no operation 'listKeys'"), "{error}");
+    assert!(!error.contains("not deployed yet"), "{error}");
+}
