@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use super::{
     guid, link,
     moment::now_ms,
-    record::{Asker, Dependency, Mode, Record, Secret, Source, State},
+    record::{Asker, Dependency, Mode, OnFailure, Record, Secret, Source, State},
     request::{Given, Request, refusal},
+    rollback::Fallback,
     service::Inner,
     worker::Worker,
 };
@@ -55,6 +56,13 @@ pub(crate) async fn request(
             "Specified deployment mode 'Complete' is not supported for deployment at the current scope: a subscription.";
         return Err(ArmError::new(400, "InvalidDeployment", message).at("properties.mode"));
     }
+    let (on_failure, fallback) = match &asked.on_error {
+        None => (None, None),
+        Some(on_error) => {
+            let fallback = Fallback::find(inner, scope, name, on_error).await?;
+            (Some(OnFailure { back: on_error.back(), deployment: fallback.name.clone(), state: None }), Some(fallback))
+        }
+    };
     let fetched = match asked.template {
         Given::Inline(document) => Fetched { document, link: None },
         Given::Linked(link) => template(inner, &link).await?,
@@ -94,8 +102,8 @@ pub(crate) async fn request(
         parent: None,
         correlation: crate::fresh_uuid(),
     };
-    let record = record(id, scope, asked.mode, &plan, hash, place)?;
-    let secret = Secret { parameters: given, surroundings: surroundings.clone(), asker: Asker::from(caller) };
+    let record = Record { on_failure, ..record(id, scope, asked.mode, &plan, hash, place)? };
+    let secret = Secret { parameters: given, surroundings: surroundings.clone(), asker: Asker::from(caller), fallback };
     let source = Source { template: text, secret: Some(secret) };
     Ok(Prepared { plan: Arc::new(plan), worker, surroundings, record, source, ids_only: asked.ids_only })
 }
@@ -176,6 +184,8 @@ pub(crate) fn record(
         id,
         scope: scope.clone(),
         parent: place.parent,
+        rolls_back: None,
+        on_failure: None,
         location: place.location,
         tags: place.tags,
         mode,

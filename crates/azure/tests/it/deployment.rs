@@ -10,6 +10,7 @@ mod order;
 mod published;
 mod real;
 mod restart;
+mod rollback;
 mod secure;
 mod what_if;
 mod what_if_of_sites;

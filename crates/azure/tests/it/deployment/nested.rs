@@ -122,6 +122,15 @@ async fn a_nested_deployment_cannot_be_complete() {
 }
 
 #[tokio::test]
+async fn a_nested_deployment_cannot_go_back_to_another() {
+    let world = World::new().await;
+    let mut child = nested("child", "inner", template(vec![]), json!({}));
+    child["properties"]["onErrorDeployment"] = json!({ "type": "LastSuccessful" });
+    let refused = world.begin("main", body(&template(vec![child]))).await.map(drop).expect_err("it cannot");
+    assert!(refused.status == 400 && refused.message.contains("'onErrorDeployment'"), "{refused}");
+}
+
+#[tokio::test]
 async fn resources_of_all_nested_deployments_count_together() {
     let world = World::new().await;
     let mut many = item("[concat('s', copyIndex())]", &[]);
