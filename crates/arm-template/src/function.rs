@@ -17,6 +17,7 @@ mod resource;
 mod scope;
 mod string;
 mod uri;
+pub(crate) mod utf16;
 
 pub(crate) use resource::id_of;
 pub(crate) use uri::resolve as resolve_uri;

@@ -41,7 +41,7 @@
 //!   wire, whatever type it declares, and such a value can't be a part of a resource's name, type or `dependsOn`.
 //! - A child waits for its parent if both are in the template, even if `dependsOn` does not say so, unless that makes a circle.
 //! - A reference whose id is known only while a lambda runs makes the resource wait for all that it may mean.
-//! - Texts are counted and cut in characters, not in UTF-16 units. Texts are compared by code points.
+//! - Texts are counted in UTF-16 units, as .NET does; half of a pair that a cut leaves is U+FFFD. Texts are compared by code points.
 //! - Nothing has zones: `pickZones` gives none, and `toLogicalZone` and its relatives refuse every one. References to key vaults in
 //!   parameters are refused.
 //! - Two resources may have one id if at most one of them has a true condition.

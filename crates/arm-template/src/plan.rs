@@ -120,6 +120,14 @@ impl Plan {
         output::outputs(&self.core, references, budget).map_err(|error| self.core.scope.source.place(error))
     }
 
+    /// Evaluates every output that needs nothing deployed: what is wrong with one of them is known before anything is written.
+    ///
+    /// # Errors
+    /// As [`Plan::outputs`], except for what is not deployed yet.
+    pub fn rehearse_outputs(&self, budget: &mut Budget) -> Result<()> {
+        output::rehearse(&self.core, budget).map_err(|error| self.core.scope.source.place(error))
+    }
+
     fn placed(&self, error: crate::Error, resource: &Planned) -> crate::Error {
         self.core.scope.source.place(error.at(&resource.place))
     }

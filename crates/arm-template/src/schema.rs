@@ -149,7 +149,7 @@ impl Check<'_> {
         let (measure, of, least, most) = match value {
             Value::Number(number) => (number.as_i64(), "the value", bound("minValue"), bound("maxValue")),
             Value::String(text) => {
-                (i64::try_from(text.chars().count()).ok(), "the length", bound("minLength"), bound("maxLength"))
+                (i64::try_from(crate::function::utf16::length(text)).ok(), "the length", bound("minLength"), bound("maxLength"))
             }
             Value::Array(items) => {
                 (i64::try_from(items.len()).ok(), "the number of elements", bound("minLength"), bound("maxLength"))

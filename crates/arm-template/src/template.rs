@@ -152,6 +152,12 @@ impl Source {
         root.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(key, value)| (key.as_str(), value))
     }
 
+    /// Returns the version of resources that name none: the day of the template's profile, such as `2020-09-01-hybrid`.
+    pub(crate) fn profile_version(&self) -> Option<&str> {
+        let profile = self.section("apiProfile")?.1.as_str()?;
+        Some(profile.get(.."2020-09-01".len()).unwrap_or(profile))
+    }
+
     /// Returns the resources at the top with their places and symbolic names.
     pub(crate) fn resources(&self) -> Vec<(Path, Option<&str>, &Value)> {
         self.section("resources").map(|(key, raw)| members(&Path::root().key(key), raw)).unwrap_or_default()

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request ─prepare─▶ plan ─launch─▶ run ──graph──▶ evaluate ─▶ put ─▶ operations
-//!    │                 │ (stored)     └─nested─▶ run …            └▶ outputs, release
+//!    │                 │ (stored)     └─nested─▶ run …            └▶ outputs, rollback, release
 //!    └─foresee─▶ validate, compare (what-if)
 //! ```
 //!
@@ -25,6 +25,7 @@ mod prepare;
 mod record;
 mod request;
 mod resources;
+mod rollback;
 mod run;
 mod secrecy;
 mod service;
@@ -32,6 +33,7 @@ mod settings;
 mod shapes;
 mod shelf;
 mod validate;
+mod whole;
 mod worker;
 
 pub use link::LinkSettings;

@@ -10,6 +10,7 @@
 mod action;
 mod activity;
 mod around;
+pub mod cloud;
 pub mod deployment;
 mod entry;
 mod follow;
@@ -21,6 +22,7 @@ mod metrics;
 mod names;
 mod native;
 mod operation;
+pub mod providers;
 mod publishing;
 mod read;
 mod remove;

@@ -217,7 +217,7 @@ fn datum(metric: &Metric, aggregation: &str, minute: u64, points: &[Point], room
     if points.is_empty() {
         return json!({ "timeStamp": stamp });
     }
-    let sum = |of: fn(&Point) -> f64| points.iter().map(|point| of(point)).sum::<f64>();
+    let sum = |of: fn(&Point) -> f64| points.iter().map(of).sum::<f64>();
     let requests = sum(|point| point.requests);
     let room = room.unwrap_or_default();
     let each = |point: &Point| match metric.what {

@@ -1,81 +1,8 @@
-//! What there is to choose from: providers with their types, runtime stacks, the one region.
+//! What there is to choose from: runtime stacks, the one region.
 
 use pillion_arm::ResourceId;
 use pillion_azure::LOCATION;
 use serde_json::{Value, json};
-
-/// Newest first; az takes the newest that is no preview.
-const VERSIONS: [&str; 12] = [
-    "2025-05-01",
-    "2025-03-01",
-    "2024-11-01",
-    "2024-04-01",
-    "2023-12-01",
-    "2023-01-01",
-    "2022-09-01",
-    "2022-03-01",
-    "2021-03-01",
-    "2020-12-01",
-    "2019-08-01",
-    "2018-02-01",
-];
-
-const NAMESPACES: [(&str, &[&str]); 5] = [
-    (
-        "Microsoft.Web",
-        &[
-            "sites",
-            "sites/slots",
-            "sites/config",
-            "sites/slots/config",
-            "sites/sitecontainers",
-            "sites/slots/sitecontainers",
-            "sites/instances",
-            "sites/slots/instances",
-            "sites/basicPublishingCredentialsPolicies",
-            "serverFarms",
-            "geoRegions",
-            "checkNameAvailability",
-            "webAppStacks",
-            "publishingUsers",
-        ],
-    ),
-    (
-        "Microsoft.Resources",
-        &["deployments", "deployments/operations", "resourceGroups", "subscriptions", "providers", "resources"],
-    ),
-    ("Microsoft.ManagedIdentity", &["userAssignedIdentities"]),
-    ("Microsoft.Insights", &["autoscaleSettings", "metrics", "metricDefinitions", "eventtypes"]),
-    ("Microsoft.Authorization", &["roleAssignments"]),
-];
-
-pub(crate) fn providers(subscription: &ResourceId) -> Vec<Value> {
-    NAMESPACES.iter().map(|(namespace, types)| describe(subscription, namespace, types)).collect()
-}
-
-pub(crate) fn provider(subscription: &ResourceId, namespace: &str) -> Option<Value> {
-    let (namespace, types) = NAMESPACES.iter().find(|(known, _)| known.eq_ignore_ascii_case(namespace))?;
-    Some(describe(subscription, namespace, types))
-}
-
-fn describe(subscription: &ResourceId, namespace: &str, types: &[&str]) -> Value {
-    let types: Vec<Value> = types
-        .iter()
-        .map(|name| {
-            json!({
-                "resourceType": name, "locations": [LOCATION], "apiVersions": VERSIONS, "defaultApiVersion": VERSIONS[0],
-                "capabilities": "CrossResourceGroupResourceMove, SupportsTags, SupportsLocation",
-            })
-        })
-        .collect();
-    json!({
-        "id": format!("{subscription}/providers/{namespace}"),
-        "namespace": namespace,
-        "registrationState": "Registered",
-        "registrationPolicy": "RegistrationRequired",
-        "resourceTypes": types,
-    })
-}
 
 pub(crate) fn region(subscription: &ResourceId) -> Value {
     json!({

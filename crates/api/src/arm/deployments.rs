@@ -1,7 +1,7 @@
 //! Template deployments over HTTP.
 
 use axum::http::Method;
-use pillion_arm::{ArmError, ResourceId, ResourceKind};
+use pillion_arm::{ArmError, Condition, Operator, ResourceId, ResourceKind, conditions};
 
 use super::{Answer, Arm, Call, answer::page, paging::paged};
 
@@ -29,9 +29,28 @@ pub(crate) async fn answer(arm: &Arm, call: &Call) -> Option<Result<Answer, ArmE
 
 async fn list(arm: &Arm, call: &Call, scope: &ResourceId) -> Result<Answer, ArmError> {
     match call.method {
-        Method::GET => paged(call, arm.deployments.list(&call.caller, scope).await?),
+        Method::GET => {
+            let states = states(call.parameter("$filter").unwrap_or_default())?;
+            let mut all = arm.deployments.list(&call.caller, scope).await?;
+            all.retain(|one| states.iter().all(|state| one["properties"]["provisioningState"] == *state));
+            paged(call, all)
+        }
         _ => Err(call.method_not_allowed()),
     }
+}
+
+/// The states that a list can be filtered by.
+const STATES: [&str; 5] = ["Accepted", "Running", "Succeeded", "Failed", "Canceled"];
+
+/// Reads `provisioningState eq 'Failed'`, the only filter that lists of deployments take.
+fn states(filter: &str) -> Result<Vec<&'static str>, ArmError> {
+    let state = |condition: Condition| {
+        let of_the_state = condition.field == "provisioningstate" && condition.operator == Operator::Equal;
+        let known = STATES.into_iter().find(|known| known.eq_ignore_ascii_case(&condition.value)).filter(|_| of_the_state);
+        let which = || format!("deployments are filtered by provisioningState with eq, which is one of {}", STATES.join(", "));
+        known.ok_or_else(|| condition.refused(&which()))
+    };
+    conditions(filter)?.into_iter().map(state).collect()
 }
 
 async fn one(arm: &Arm, call: &Call, scope: &ResourceId, name: &str, tail: &[&str]) -> Result<Answer, ArmError> {
@@ -107,6 +126,24 @@ fn place(id: &ResourceId, rest: &[String]) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_is_understood_or_refused() {
+        assert_eq!(states("").as_deref(), Ok(&[][..]));
+        assert_eq!(states("provisioningState eq 'Failed'").as_deref(), Ok(&["Failed"][..]));
+        assert_eq!(states("PROVISIONINGSTATE  EQ 'running'").as_deref(), Ok(&["Running"][..]));
+        for wrong in [
+            "provisioningState eq Failed",
+            "provisioningState ge 'Failed'",
+            "provisioningState eq 'Broken'",
+            "name eq 'Failed'",
+            "provisioningState eq 'Failed' and name eq 'x'",
+            "'",
+        ] {
+            let refused = states(wrong).expect_err(wrong);
+            assert_eq!((refused.status, refused.code.as_ref()), (400, "InvalidFilterInQueryString"), "{wrong}");
+        }
+    }
 
     #[test]
     fn every_form_of_a_path_names_the_same_deployment() {

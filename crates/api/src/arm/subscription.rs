@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use pillion_arm::{ArmError, Operator, ResourceId, ResourceKind, conditions};
-use pillion_azure::{LOCATION, OperationId, OperationState};
+use pillion_azure::{LOCATION, OperationId, OperationState, providers};
 use pillion_identity::Access;
 use serde_json::{Value, json};
 
@@ -27,12 +27,12 @@ pub(crate) async fn answer(arm: &Arm, call: &Call, id: &ResourceId) -> Result<An
             paged(call, azure.resources(&call.caller, id, filter).await?)
         }
         (&Method::GET, ["operationresults", operation]) => operation_result(arm, call, operation),
-        (&Method::GET, ["providers"]) => Ok(page(catalogue::providers(id), None)),
+        (&Method::GET, ["providers"]) => Ok(page(providers::all(id), None)),
         (&Method::GET, ["providers", namespace]) => {
-            catalogue::provider(id, namespace).map(Answer::ok).ok_or_else(|| no_such_namespace(call))
+            providers::of_namespace(id, namespace).map(Answer::ok).ok_or_else(|| no_such_namespace(call))
         }
         (&Method::POST, ["providers", namespace, "register"]) => {
-            catalogue::provider(id, namespace).map(Answer::ok).ok_or_else(|| no_such_namespace(call))
+            providers::of_namespace(id, namespace).map(Answer::ok).ok_or_else(|| no_such_namespace(call))
         }
         (&Method::POST, ["providers", "microsoft.web", "checknameavailability"]) => {
             azure.name_available(&call.caller, id, &call.json()?).map(Answer::ok)

@@ -6,14 +6,12 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
+use pillion_azure::cloud;
 use pillion_identity::Identity;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::front::{Origin, refuse};
-
-/// The name under which `az` registers the cloud.
-pub const CLOUD: &str = "pillion";
 
 #[derive(Deserialize)]
 pub struct Version {
@@ -23,27 +21,7 @@ pub struct Version {
 
 /// Answers `az cloud register` (an object) and `ARM_CLOUD_METADATA_URL` (an array, by its older version).
 pub async fn metadata(Extension(Origin(origin)): Extension<Origin>, Query(version): Query<Version>) -> Json<Value> {
-    let cloud = json!({
-        "name": CLOUD,
-        "portal": origin,
-        "authentication": {
-            "loginEndpoint": format!("{origin}/adfs"),
-            "audiences": [origin],
-            "tenant": "common",
-            "identityProvider": "AAD",
-        },
-        "resourceManager": format!("{origin}/"),
-        "appServiceResourceId": format!("{origin}/appservice"),
-        "graphAudience": format!("{origin}/graph/"),
-        "microsoftGraphResourceId": format!("{origin}/msgraph/"),
-        // Nothing answers there: `az` wants names to build others from.
-        "suffixes": {
-            "storage": "storage.pillion.localhost",
-            "keyVaultDns": "vault.pillion.localhost",
-            "acrLoginServer": "acr.pillion.localhost",
-            "sqlServerHostname": "sql.pillion.localhost",
-        },
-    });
+    let cloud = cloud::metadata(&origin);
     Json(if version.api_version.as_deref() == Some("2019-05-01") { json!([cloud]) } else { cloud })
 }
 

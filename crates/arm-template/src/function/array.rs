@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Arguments, Function, comparison::equal, many, member, string::to_text, value};
+use super::{Arguments, Function, comparison::equal, many, member, string::to_text, utf16, value};
 use crate::error::Result;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -16,8 +16,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     value("contains", 2, 2, contains),
     many("createArray", 0, |args| Ok(args.values.iter().map(|value| (**value).clone()).collect())),
     value("empty", 1, 1, |args| is_empty(args).map(Value::Bool)),
-    value("first", 1, 1, |args| end(args, |items| items.first(), |text| text.chars().next())),
-    value("last", 1, 1, |args| end(args, |items| items.last(), |text| text.chars().next_back())),
+    value("first", 1, 1, |args| end(args, |items| items.first(), |_| 0)),
+    value("last", 1, 1, |args| end(args, |items| items.last(), |length| length.saturating_sub(1))),
     value("flatten", 1, 1, flatten),
     value("indexFromEnd", 2, 2, |args| {
         from_end(args)?.cloned().ok_or_else(|| args.refuse("has an index that is out of the array's bounds"))
@@ -31,11 +31,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     value("range", 2, 2, range),
     value("skip", 2, 2, |args| {
         let count = count(args)?;
-        part(args, |items| items.get(count..).unwrap_or_default(), |text| text.chars().skip(count).collect())
+        part(args, |items| items.get(count..).unwrap_or_default(), |text| utf16::part(text, count, usize::MAX))
     }),
     value("take", 2, 2, |args| {
         let count = count(args)?;
-        part(args, |items| items.get(..count).unwrap_or(items), |text| text.chars().take(count).collect())
+        part(args, |items| items.get(..count).unwrap_or(items), |text| utf16::part(text, 0, count))
     }),
 ];
 
@@ -83,10 +83,11 @@ pub(super) fn is_empty(args: &Arguments<'_>) -> Result<bool> {
     }
 }
 
-fn end(args: &Arguments<'_>, of_array: fn(&[Value]) -> Option<&Value>, of_text: fn(&str) -> Option<char>) -> Result<Value> {
+/// The element or character at one end; `place` says where in a text of so many units it begins.
+fn end(args: &Arguments<'_>, of_array: fn(&[Value]) -> Option<&Value>, place: fn(usize) -> usize) -> Result<Value> {
     match args.any(0) {
         Value::Array(items) => Ok(of_array(items).cloned().unwrap_or_default()),
-        Value::String(text) => Ok(Value::String(of_text(text).map(String::from).unwrap_or_default())),
+        Value::String(text) => Ok(Value::String(utf16::part(text, place(utf16::length(text)), 1))),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(args.wrong(0, "an array or a text")),
     }
 }
@@ -125,7 +126,7 @@ fn index_of(
         Value::Array(items) => of_array(items, &|item| equal(item, args.any(1))),
         Value::String(text) => {
             let (text, part) = (text.to_lowercase(), args.text(1)?.to_lowercase());
-            of_text(&text, &part).map(|at| text[..at].chars().count())
+            of_text(&text, &part).map(|at| utf16::length(&text[..at]))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return Err(args.wrong(0, "an array or a text")),
     };
@@ -136,7 +137,7 @@ fn length(args: &Arguments<'_>) -> Result<Value> {
     match args.any(0) {
         Value::Array(items) => Ok(Value::from(items.len())),
         Value::Object(members) => Ok(Value::from(members.len())),
-        Value::String(text) => Ok(Value::from(text.chars().count())),
+        Value::String(text) => Ok(Value::from(utf16::length(text))),
         Value::Null | Value::Bool(_) | Value::Number(_) => Err(args.wrong(0, "an array, an object or a text")),
     }
 }

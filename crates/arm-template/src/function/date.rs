@@ -68,7 +68,10 @@ fn read(args: &Arguments<'_>, at: usize) -> Result<Timestamp> {
         .ok_or_else(|| args.refuse(format!("is given '{}', which is not a time as ISO 8601 writes it", args.show_text(text))))
 }
 
-/// Reads ISO 8601, with a `T` or a space, with or without a zone, and the form of `utcNow`.
+/// Forms of times beside ISO 8601: that of `utcNow`, and those of .NET's invariant culture.
+const FORMS: [&str; 3] = ["%Y%m%dT%H%M%S", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p"];
+
+/// Reads ISO 8601, with a `T` or a space, with or without a zone, and the other forms.
 fn parse(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if let Ok(time) = text.parse::<Timestamp>() {
@@ -78,8 +81,7 @@ fn parse(text: &str) -> Option<Timestamp> {
     let date_time = bare
         .parse::<civil::DateTime>()
         .ok()
-        .or_else(|| civil::DateTime::strptime("%Y%m%dT%H%M%S", bare).ok())
-        .or_else(|| civil::DateTime::strptime("%m/%d/%Y %H:%M:%S", bare).ok())
+        .or_else(|| FORMS.iter().find_map(|form| civil::DateTime::strptime(form, bare).ok()))
         .or_else(|| bare.parse::<civil::Date>().ok().map(|date| date.to_datetime(civil::Time::midnight())))?;
     date_time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
@@ -92,7 +94,7 @@ fn add(args: &Arguments<'_>) -> Result<Value> {
     let time = base.as_nanosecond().checked_add(nanoseconds).and_then(|sum| Timestamp::from_nanosecond(sum).ok());
     let time = time.ok_or_else(|| args.refuse("makes a time that is too far away"))?.to_zoned(TimeZone::UTC).datetime();
     let format = match args.get(2) {
-        None => "yyyy-MM-ddTHH:mm:ssZ",
+        None => "yyyy-MM-ddTHH:mm:ss.FFFFFFFZ",
         Some(_) => args.text(2)?,
     };
     let text = date_format::formatted(time, format)

@@ -56,6 +56,17 @@ fn write(time: DateTime, format: &str) -> Option<String> {
                 at += length + 2;
                 continue;
             }
+            // A point goes with the fraction after it, where that may be left out and is nothing.
+            '.' if chars.get(at + 1) == Some(&'F') => {
+                let run = chars[at + 1..].iter().take_while(|other| **other == 'F').count();
+                let fraction = part(time, 'F', run)?;
+                if !fraction.is_empty() {
+                    made.push('.');
+                    made.push_str(&fraction);
+                }
+                at += 1 + run;
+                continue;
+            }
             // A percent sign makes a single letter a custom format.
             '%' => {
                 at += 1;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Arguments, number_format, string::to_text};
+use super::{Arguments, number_format, string::to_text, utf16};
 use crate::error::Result;
 
 /// The widest a placeholder may be.
@@ -47,7 +47,7 @@ fn placeholder(args: &Arguments<'_>, inner: &str) -> Result<String> {
     if width.abs() > MAX_WIDTH {
         return Err(wrong());
     }
-    let missing = usize::try_from(width.unsigned_abs()).unwrap_or(0).saturating_sub(text.chars().count());
+    let missing = usize::try_from(width.unsigned_abs()).unwrap_or(0).saturating_sub(utf16::length(&text));
     let space = " ".repeat(missing);
     Ok(if width < 0 { text + &space } else { space + &text })
 }

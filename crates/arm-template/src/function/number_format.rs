@@ -101,7 +101,7 @@ fn with_point(whole: &str, fraction: &str) -> String {
 /// Writes a number without a format.
 pub(super) fn plain(number: f64) -> String {
     let magnitude = number.abs();
-    if number != 0.0 && !(1e-5..1e15).contains(&magnitude) {
+    if number != 0.0 && !(1e-4..1e15).contains(&magnitude) {
         let text = format!("{number:E}");
         let (digits, exponent) = text.split_once('E').unwrap_or((&text, "0"));
         let (sign, exponent) = exponent.strip_prefix('-').map_or(("+", exponent), |exponent| ("-", exponent));
@@ -162,7 +162,7 @@ fn standard(number: &Number, kind: char, places: Option<usize>) -> Option<String
             None => number.as_i64().map_or_else(|| plain(number.as_f64().unwrap_or_default()), |whole| whole.to_string()),
             Some(places) => {
                 let (one, exponent) = decimal.scientific(places - 1);
-                if exponent < -5 || exponent >= places as i64 {
+                if exponent <= -5 || exponent >= places as i64 {
                     let sign = if exponent < 0 { '-' } else { '+' };
                     let mantissa = with_point(&one.whole, one.fraction.trim_end_matches('0'));
                     format!("{}{mantissa}E{sign}{:02}", one.sign(), exponent.abs())

@@ -252,8 +252,8 @@ fn list(evaluator: &mut Evaluator<'_>, args: &Arguments<'_>) -> Result<Arc<Value
 /// `providers(namespace, [type])`
 fn providers(evaluator: &mut Evaluator<'_>, args: &Arguments<'_>) -> Result<Arc<Value>> {
     let namespace = args.text(0)?;
-    let unknown = || args.refuse(format!("is asked for '{}', which is not here", args.show_text(namespace)));
-    let provider = super::member(&evaluator.scope.surroundings.providers, namespace).ok_or_else(unknown)?;
+    let unknown = |what: &str| args.refuse(format!("is asked for '{}', which is not here", args.show_text(what)));
+    let provider = super::member(&evaluator.scope.surroundings.providers, namespace).ok_or_else(|| unknown(namespace))?;
     let value = match args.get(1) {
         None => provider.clone(),
         Some(_) => {
@@ -261,7 +261,7 @@ fn providers(evaluator: &mut Evaluator<'_>, args: &Arguments<'_>) -> Result<Arc<
             let types = provider.get("resourceTypes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
             let of_name =
                 |one: &&Value| one.get("resourceType").and_then(Value::as_str).is_some_and(|name| super::same_name(name, kind));
-            let found = types.iter().find(of_name).ok_or_else(unknown)?;
+            let found = types.iter().find(of_name).ok_or_else(|| unknown(&format!("{namespace}/{kind}")))?;
             json!({
                 "resourceType": found.get("resourceType"),
                 "locations": found.get("locations").cloned().unwrap_or_else(|| json!([])),

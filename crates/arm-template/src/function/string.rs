@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-use super::{Arguments, Function, format, many, value};
+use super::{Arguments, Function, format, many, utf16, value};
 use crate::error::Result;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -103,7 +103,7 @@ fn pad_left(args: &Arguments<'_>) -> Result<Value> {
             }
         }
     };
-    let missing = usize::try_from(length).unwrap_or(0).saturating_sub(text.chars().count());
+    let missing = usize::try_from(length).unwrap_or(0).saturating_sub(utf16::length(&text));
     Ok(Value::String(std::iter::repeat_n(filler, missing).chain(text.chars()).collect()))
 }
 
@@ -150,12 +150,12 @@ fn split(args: &Arguments<'_>) -> Result<Value> {
 
 fn substring(args: &Arguments<'_>) -> Result<Value> {
     let text = args.text(0)?;
-    let total = text.chars().count();
+    let total = utf16::length(text);
     let outside = || args.refuse(format!("has a start or a length that is outside the text, which has {total} characters"));
     let start = usize::try_from(args.integer(1)?).ok().filter(|start| *start <= total).ok_or_else(outside)?;
     let length = match args.get(2) {
         None => total - start,
         Some(_) => usize::try_from(args.integer(2)?).ok().filter(|length| *length <= total - start).ok_or_else(outside)?,
     };
-    Ok(Value::String(text.chars().skip(start).take(length).collect()))
+    Ok(Value::String(utf16::part(text, start, length)))
 }

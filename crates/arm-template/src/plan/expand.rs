@@ -131,13 +131,15 @@ impl Expansion<'_, '_> {
         if self.drafts.len() == MAX_RESOURCES {
             return Err(Limit::Resources.error().at(place));
         }
+        let source = Arc::clone(&self.scope.source);
         let active = self.condition(parts, place, loops)?;
         let mut text = |name: &str| self.text(parts, name, place, loops);
         let needed = |text: Option<String>| text.filter(|text| !text.is_empty());
         let missing = |name: &str| Error::template(format!("The resource's '{name}' is empty")).at(&place.key(name));
         let own_type = needed(text("type")?).ok_or_else(|| missing("type"))?;
         let own_name = needed(text("name")?).ok_or_else(|| missing("name"))?;
-        let api_version = needed(text("apiVersion")?).ok_or_else(|| missing("apiVersion"))?;
+        let of_the_profile = || source.profile_version().filter(|version| !version.is_empty()).map(str::to_owned);
+        let api_version = needed(text("apiVersion")?).or_else(of_the_profile).ok_or_else(|| missing("apiVersion"))?;
         let (scope, subscription, group) =
             (needed(text("scope")?), needed(text("subscriptionId")?), needed(text("resourceGroup")?));
         let (resource_type, name) = match parent {

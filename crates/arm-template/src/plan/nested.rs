@@ -89,6 +89,9 @@ pub(super) fn nested(core: &Core, resource: &Planned, references: &dyn Reference
     let mode = member(properties, "mode").and_then(Value::as_str).unwrap_or("Incremental");
     let mode = ["Incremental", "Complete"].into_iter().find(|known| known.eq_ignore_ascii_case(mode));
     let mode = mode.ok_or_else(|| refuse("The deployment's 'mode' must be 'Incremental' or 'Complete'".to_owned()))?;
+    if member(properties, "onErrorDeployment").is_some_and(|given| !given.is_null()) {
+        return Err(refuse("Only the outermost deployment can have an 'onErrorDeployment'".to_owned()));
+    }
     let template = member(properties, "template").filter(|template| !template.is_null());
     let link = member(properties, "templateLink").filter(|link| !link.is_null());
     let source = match (template, link) {

@@ -47,7 +47,11 @@ pub(super) fn read(document: &Document, secrets: HashSet<Path>) -> Result<Source
     let (version_path, version) = section("languageVersion");
     let is_second = match version {
         Value::Null => false,
-        Value::String(version) => version.starts_with("2."),
+        Value::String(version) if is_language_version(version) => version.starts_with("2."),
+        Value::String(version) => {
+            let message = format!("The 'languageVersion' '{version}' is not supported; it is '1.0' or '2.0'");
+            return Err(Error::template(message).at(&version_path));
+        }
         _ => return Err(Error::template("The 'languageVersion' must be a text").at(&version_path)),
     };
     let (definitions_path, definitions) = section("definitions");
@@ -60,7 +64,11 @@ pub(super) fn read(document: &Document, secrets: HashSet<Path>) -> Result<Source
     let variables = variables(section("variables"))?;
     let functions = functions(section("functions"), &definitions)?;
     let (resources_path, resources) = section("resources");
-    check_resources(&resources_path, resources, is_second)?;
+    let versions = match section("apiProfile").1 {
+        Value::String(profile) if !profile.is_empty() => Versions::OfTheProfile,
+        _ => Versions::Needed,
+    };
+    check_resources(&resources_path, resources, is_second, versions)?;
     let (outputs_path, outputs) = section("outputs");
     for (name, output) in object(&outputs_path, outputs)?.into_iter().flatten() {
         let place = outputs_path.key(name);
@@ -74,6 +82,15 @@ pub(super) fn read(document: &Document, secrets: HashSet<Path>) -> Result<Source
 
 fn refused(what: &str, name: &str, wrong: &str) -> Error {
     Error::template(format!("The {what} '{name}' is not valid: {wrong}"))
+}
+
+/// `1.0`, `2.0`, and what Bicep's experiments write: `2.1-experimental`.
+fn is_language_version(version: &str) -> bool {
+    let minor = version.strip_prefix("1.").or_else(|| version.strip_prefix("2."));
+    minor.is_some_and(|minor| match minor.strip_suffix("-experimental") {
+        Some(minor) => !minor.is_empty() && minor.bytes().all(|digit| digit.is_ascii_digit()),
+        None => minor == "0",
+    })
 }
 
 fn check_head((schema_path, schema): (Path, &Value), (version_path, version): (Path, &Value)) -> Result<()> {
@@ -174,7 +191,14 @@ fn user_function(
     })
 }
 
-fn check_resources(path: &Path, raw: &Value, is_second: bool) -> Result<()> {
+/// Where the versions of resources that name none come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Versions {
+    Needed,
+    OfTheProfile,
+}
+
+fn check_resources(path: &Path, raw: &Value, is_second: bool, versions: Versions) -> Result<()> {
     match raw {
         Value::Null => return Err(Error::template("The required property 'resources' is not found").at(&Path::root())),
         Value::Object(_) if !is_second => {
@@ -196,6 +220,7 @@ fn check_resources(path: &Path, raw: &Value, is_second: bool) -> Result<()> {
                     return Err(Error::template(format!("The resource's '{needed}' must be a text that is not empty"))
                         .at(&place.key(needed)));
                 }
+                None if needed == "apiVersion" && versions == Versions::OfTheProfile => {}
                 None => {
                     return Err(
                         Error::template(format!("The required property '{needed}' of the resource is not found")).at(&place)
@@ -204,7 +229,7 @@ fn check_resources(path: &Path, raw: &Value, is_second: bool) -> Result<()> {
             }
         }
         if let Some(children) = parts.get("resources") {
-            check_resources(&place.key("resources"), children, true)?;
+            check_resources(&place.key("resources"), children, true, versions)?;
         }
     }
     Ok(())

@@ -42,7 +42,31 @@ fn a_template_must_have_its_head() {
     refused(json!({ "resources": null }), "", "The required property 'resources' is not found");
     refused(json!({ "ressources": [] }), "ressources", "A template has no member 'ressources'");
     refused(json!({ "variables": [] }), "variables", "'variables' must be an object, not an array");
+    for version in ["9.0", "2.7", "2", "", "2.0-experimental-too", "1.-experimental"] {
+        refused(json!({ "languageVersion": version }), "languageVersion", "is not supported; it is '1.0' or '2.0'");
+    }
     refused(json!({ "resources": {} }), "resources", "symbolic names only with the 'languageVersion' 2.0");
+}
+
+#[test]
+fn the_language_versions_that_are_written_are_taken() {
+    for version in ["1.0", "1.9-experimental", "2.0", "2.1-experimental"] {
+        let whole = template(json!({ "languageVersion": version }));
+        Template::parse(&Document::from_value(whole)).unwrap_or_else(|error| panic!("{version}: {error}"));
+    }
+}
+
+#[test]
+fn a_profile_gives_a_version_to_resources_that_name_none() {
+    let resources = json!([
+        { "type": "Test.Test/things", "name": "a", "resources": [{ "type": "parts", "name": "b", "dependsOn": ["a"] }] },
+        { "type": "Test.Test/things", "name": "c", "apiVersion": "2024-01-01" },
+    ]);
+    let whole = template(json!({ "apiProfile": "2020-09-01-hybrid", "resources": resources }));
+    let parsed = Template::parse(&Document::from_value(whole)).expect("a template");
+    let plan = parsed.expand(&Parameters::default(), &surroundings(), &mut Budget::new()).expect("a plan");
+    let versions: Vec<&str> = plan.resources().iter().map(|planned| planned.api_version.as_str()).collect();
+    assert_eq!(versions, ["2020-09-01", "2020-09-01", "2024-01-01"]);
 }
 
 #[test]

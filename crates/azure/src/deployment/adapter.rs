@@ -143,6 +143,8 @@ impl Resources for Writer {
             (_, Some(site)) if wants_list && publishing && is_site(&site) => {
                 self.azure.publishing_credentials(caller, &self.identity, &site)
             }
+            // There is none of a type that is not here.
+            (ResourceKind::Unknown(_), _) => Err(ArmError::not_found(id)),
             (_, _) => {
                 let message =
                     format!("The resource type '{}' has no operation '{verb}' that a template can use.", id.type_name());
@@ -162,7 +164,8 @@ impl Overlay<'_> {
     /// Adds a write; says what it changes.
     fn takes(&mut self, after: Resource) -> Foretold {
         let id = after.id.clone();
-        let before = self.find(&id).or_else(|| self.unwritten(&id));
+        // A document may be written twice, by its site and by itself: what is stored now is what both change.
+        let before = self.around.find(&id).or_else(|| self.unwritten(&id));
         let foretold =
             Foretold { id: id.clone(), before: before.as_deref().map(document), after: document(&after), also: Vec::new() };
         self.new.insert(id, Arc::new(after));

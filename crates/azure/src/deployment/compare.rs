@@ -15,6 +15,7 @@ use super::{
     resources::Foretold,
     secrecy::{Secrets, hide, hide_texts, mask},
     service::Inner,
+    whole::whole,
 };
 
 /// Answers as `whatIf` does.
@@ -23,11 +24,10 @@ use super::{
 /// The template is wrong.
 pub(crate) async fn what_if(inner: &Arc<Inner>, caller: &Caller, prepared: &Prepared) -> Result<Value, ArmError> {
     let foresight = foresee(inner, caller, prepared).await?;
-    let mut changes = Changes { ids_only: prepared.ids_only, shown: Vec::new() };
+    let written: HashSet<ResourceId> = foresight.writes.iter().map(|foreseen| foreseen.id.clone()).collect();
+    let mut changes = Changes { ids_only: prepared.ids_only, written: &written, shown: Vec::new() };
     let mut wrong = Vec::new();
-    let mut written: HashSet<ResourceId> = HashSet::new();
     for foreseen in foresight.writes {
-        written.insert(foreseen.id.clone());
         match &foreseen.outcome {
             Ok(foretold) => changes.compare(&foreseen, foretold),
             Err(_) if !foreseen.known => changes.add(&foreseen.id, "Deploy", None, None, None),
@@ -60,25 +60,30 @@ pub(crate) async fn what_if(inner: &Arc<Inner>, caller: &Caller, prepared: &Prep
     Ok(json!({ "status": "Succeeded", "properties": { "correlationId": record.correlation, "changes": changes.shown } }))
 }
 
-struct Changes {
+struct Changes<'a> {
     ids_only: bool,
+    /// What the deployment's resources write by themselves.
+    written: &'a HashSet<ResourceId>,
     shown: Vec<Value>,
 }
 
-impl Changes {
+impl Changes<'_> {
     fn compare(&mut self, foreseen: &Foreseen, foretold: &Foretold) {
         let version = foreseen.api_version.as_str();
         let secrets = &foreseen.secrets;
         let after = || Some(shown(&foretold.id, foretold.after.clone(), version, secrets));
         match &foretold.before {
-            None => self.add(&foretold.id, "Create", None, after(), None),
+            None => {
+                let after = shown(&foretold.id, whole(foretold, self.written), version, secrets);
+                self.add(&foretold.id, "Create", None, Some(after), None);
+            }
             Some(before) => {
                 let deltas = diff(before, &foretold.after);
                 let kind = if deltas.is_empty() { "NoChange" } else { "Modify" };
                 let deltas = deltas.iter().map(|delta| wire(&foretold.id, "", delta, secrets)).collect();
                 let before = Some(shown(&foretold.id, before.clone(), version, secrets));
                 self.add(&foretold.id, kind, before, after(), Some(deltas));
-                // Documents that come with a new resource are part of its creation; with an old one they are changes.
+                // Documents that come with a new resource are shown in it; with an old one they are changes of their own.
                 for other in foretold.also.iter().filter(|other| other.before.as_ref() != Some(&other.after)) {
                     let alone = Foretold { also: Vec::new(), ..other.clone() };
                     self.compare(foreseen, &alone);

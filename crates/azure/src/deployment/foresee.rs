@@ -1,9 +1,9 @@
-//! What a deployment would write, found out without writing: for validation and what-if.
+//! What a deployment would write, found out without writing: for validation and what-if, and before a deployment is accepted.
 
 use std::{pin::Pin, sync::Arc};
 
 use pillion_arm::{ArmError, ResourceId};
-use pillion_arm_template::{Cause, Kind, Nested, Plan, Surroundings};
+use pillion_arm_template::{Cause, Kind, Nested, NestedSource, NothingDeployed, Plan, References, Surroundings};
 use pillion_identity::Caller;
 use tokio::runtime::Handle;
 
@@ -44,10 +44,20 @@ struct Write {
     known: bool,
 }
 
+/// What expressions see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    /// The resources as they are now.
+    Now,
+    /// Nothing: neither resources nor what links lead to. What is wrong then is wrong whatever is deployed.
+    Nothing,
+}
+
 struct Looking<'a> {
     inner: &'a Arc<Inner>,
     caller: &'a Caller,
     together: Together,
+    sight: Sight,
 }
 
 /// Foresees a deployment.
@@ -56,7 +66,7 @@ struct Looking<'a> {
 /// An expression fails that does not wait for anything to be deployed.
 pub(crate) async fn foresee(inner: &Arc<Inner>, caller: &Caller, prepared: &Prepared) -> Result<Foresight, ArmError> {
     let together = Together::new(String::new(), caller.clone(), prepared.worker.clone(), 1);
-    let looking = Looking { inner, caller, together };
+    let looking = Looking { inner, caller, together, sight: Sight::Now };
     let (mut writes, mut closed) = (Vec::new(), Vec::new());
     looking.gather(prepared.plan.clone(), &prepared.surroundings, 0, &mut writes, &mut closed).await?;
     let asked = writes.iter_mut().map(|write| (write.id.clone(), write.body.take())).collect();
@@ -69,6 +79,16 @@ pub(crate) async fn foresee(inner: &Arc<Inner>, caller: &Caller, prepared: &Prep
         known: write.known,
     });
     Ok(Foresight { writes: writes.collect(), closed })
+}
+
+/// Evaluates all of a deployment that can be known before anything is deployed, at no cost for its run.
+///
+/// # Errors
+/// An expression is wrong, or a limit is passed.
+pub(crate) async fn rehearse(inner: &Arc<Inner>, caller: &Caller, prepared: &Prepared) -> Result<(), ArmError> {
+    let together = Together::new(String::new(), caller.clone(), prepared.worker.apart().await, 1);
+    let looking = Looking { inner, caller, together, sight: Sight::Nothing };
+    looking.gather(prepared.plan.clone(), &prepared.surroundings, 0, &mut Vec::new(), &mut Vec::new()).await
 }
 
 enum Item {
@@ -92,6 +112,7 @@ impl Looking<'_> {
                 match item {
                     Item::Write(write) => writes.push(write),
                     Item::Closed(id, why) => closed.push((id, why)),
+                    Item::Nested(_, nested) if self.sight == Sight::Nothing && is_linked(&nested) => {}
                     Item::Nested(id, nested) => {
                         let worker = &self.together.worker;
                         let unfolded = nested::unfold(self.inner, self.caller, worker, around, *nested, depth + 1).await;
@@ -99,6 +120,8 @@ impl Looking<'_> {
                             Ok(unfolded) => self.gather(unfolded.plan, &unfolded.surroundings, depth + 1, writes, closed).await?,
                             // Its group may be one that this very deployment makes.
                             Err(error) if error.code == "ResourceGroupNotFound" => closed.push((id, error.message)),
+                            // Whether it may go there is seen when its turn comes.
+                            Err(error) if self.sight == Sight::Nothing && error.status != 400 => {}
                             Err(error) => return Err(error),
                         }
                     }
@@ -108,14 +131,18 @@ impl Looking<'_> {
         })
     }
 
-    /// Evaluates the plan's resources, all in one go.
+    /// Evaluates the plan's resources, all in one go, and those of its outputs that wait for nothing.
     async fn evaluated(&self, plan: Arc<Plan>) -> Result<Vec<Item>, ArmError> {
-        let lookup = Lookup {
-            runtime: Handle::current(),
-            inner: self.inner.clone(),
-            caller: self.caller.clone(),
-            missing: Missing::MayCome,
+        let lookup: Box<dyn References + Send> = match self.sight {
+            Sight::Nothing => Box::new(NothingDeployed),
+            Sight::Now => Box::new(Lookup {
+                runtime: Handle::current(),
+                inner: self.inner.clone(),
+                caller: self.caller.clone(),
+                missing: Missing::MayCome,
+            }),
         };
+        let sight = self.sight;
         let order = Graph::of(&plan).order();
         let items = self.together.worker.run(move |budget| {
             let mut items = Vec::with_capacity(order.len());
@@ -124,15 +151,28 @@ impl Looking<'_> {
                 let Ok(id) = resource_id(&planned.id) else { continue };
                 match planned.kind {
                     Kind::Existing => {}
-                    Kind::Deployment => items.push(match plan.nested(planned, &lookup, budget) {
+                    Kind::Deployment => items.push(match plan.nested(planned, &*lookup, budget) {
                         Ok(nested) => Item::Nested(id, Box::new(nested)),
                         Err(error) if waits(&error) => Item::Closed(id, error.to_string()),
                         Err(error) => return Err(error),
                     }),
                     Kind::Resource => {
-                        let (body, known) = match plan.evaluate(planned, &lookup, budget) {
-                            Ok(body) => (body, true),
-                            Err(error) if waits(&error) => (plan.preview(planned, &lookup, budget)?, false),
+                        let whole = match sight {
+                            Sight::Nothing => None,
+                            Sight::Now => match plan.evaluate(planned, &*lookup, budget) {
+                                Ok(body) => Some(body),
+                                Err(error) if waits(&error) => None,
+                                Err(error) => return Err(error),
+                            },
+                        };
+                        let known = whole.is_some();
+                        let body = match whole.map_or_else(|| plan.preview(planned, &*lookup, budget), Ok) {
+                            Ok(body) => body,
+                            // How often something is copied, or what a property is called, has no text that could stand for it.
+                            Err(error) if waits(&error) => {
+                                items.push(Item::Closed(id, error.to_string()));
+                                continue;
+                            }
                             Err(error) => return Err(error),
                         };
                         let secrets = Secrets::of(&body);
@@ -141,10 +181,15 @@ impl Looking<'_> {
                     }
                 }
             }
+            plan.rehearse_outputs(budget)?;
             Ok(items)
         });
         items.await
     }
+}
+
+fn is_linked(nested: &Nested) -> bool {
+    matches!(nested.source, NestedSource::Linked(_)) || nested.parameters_link.is_some()
 }
 
 fn waits(error: &pillion_arm_template::Error) -> bool {

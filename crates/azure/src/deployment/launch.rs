@@ -17,6 +17,7 @@ use super::{
     moment::now_ms,
     prepare::{self, Prepared},
     record::{Record, Source, State},
+    rollback::Fallback,
     run::{Ending, Run, Together},
     service::{Inner, active, lost},
     shelf::Deed,
@@ -45,7 +46,8 @@ pub(crate) async fn begin(inner: &Arc<Inner>, caller: &Caller, prepared: Prepare
         surroundings: prepared.surroundings,
         depth: 0,
     };
-    inner.tasks.spawn(drive(run, prepared.source.template));
+    let fallback = prepared.source.secret.and_then(|secret| secret.fallback);
+    inner.tasks.spawn(drive(run, prepared.source.template, fallback));
     Ok((live, created))
 }
 
@@ -56,8 +58,9 @@ pub(crate) async fn begin(inner: &Arc<Inner>, caller: &Caller, prepared: Prepare
 pub(crate) async fn resume(inner: &Arc<Inner>) -> Result<(), StoreError> {
     let open: Vec<Arc<Live>> =
         inner.table().values().filter(|live| !live.look(|record| record.state.is_over())).cloned().collect();
-    // Those nested in others are begun again by them.
-    let (roots, nested): (Vec<_>, Vec<_>) = open.into_iter().partition(|live| live.look(|record| record.parent.is_none()));
+    // Those nested in others, and those that others went back to, are begun again by them.
+    let is_root = |record: &Record| record.parent.is_none() && record.rolls_back.is_none();
+    let (roots, nested): (Vec<_>, Vec<_>) = open.into_iter().partition(|live| live.look(is_root));
     for live in &nested {
         live.change(|record| record.end(&Ending::Failed(interrupted("The server was restarted."))));
     }
@@ -68,6 +71,9 @@ pub(crate) async fn resume(inner: &Arc<Inner>) -> Result<(), StoreError> {
             record.resumed += 1;
             record.operations.clear();
             record.output_resources.clear();
+            if let Some(on_failure) = &mut record.on_failure {
+                on_failure.state = None;
+            }
             record.resumed
         });
         let source = inner.shelf.source(id.clone()).await?.unwrap_or(Source { template: String::new(), secret: None });
@@ -83,7 +89,7 @@ pub(crate) async fn resume(inner: &Arc<Inner>) -> Result<(), StoreError> {
                 let together = Together::new(correlation, Caller::from(secret.asker), worker, inner.settings.parallel);
                 let together = Arc::new(together);
                 let run = Run { inner: inner.clone(), together, live, plan, surroundings: secret.surroundings, depth: 0 };
-                inner.tasks.spawn(drive(run, source.template));
+                inner.tasks.spawn(drive(run, source.template, secret.fallback));
             }
             Err(error) => {
                 tracing::warn!(deployment = %id, %error, "cannot go on with a deployment that was under way");
@@ -150,11 +156,11 @@ impl Record {
 }
 
 /// Runs a deployment to its end, storing how far it is.
-async fn drive(run: Run, template: String) {
+async fn drive(run: Run, template: String, fallback: Option<Fallback>) {
     let inner = run.inner.clone();
     let began = Instant::now();
     let ending = {
-        let mut going = pin!(run.go());
+        let mut going = pin!(to_the_end(&run, fallback.as_ref()));
         let mut tick = tokio::time::interval(SAVED_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -183,6 +189,16 @@ async fn drive(run: Run, template: String) {
         tracing::error!(deployment = %id, error = &error as &dyn std::error::Error, "the ending of a deployment cannot be stored");
     }
     tracing::info!(deployment = %id, state = state.word(), took_ms = began.elapsed().as_millis() as u64, "a deployment ended");
+}
+
+/// Runs a deployment, and where it fails the one to go back to.
+async fn to_the_end(run: &Run, fallback: Option<&Fallback>) -> Ending {
+    match (run.go().await, fallback) {
+        (Ending::Failed(error), Some(fallback)) if !run.live.cancel.is_cancelled() => {
+            Ending::Failed(fallback.go_back(run, error).await)
+        }
+        (ending, _) => ending,
+    }
 }
 
 impl Inner {

@@ -34,6 +34,8 @@ impl Lookup {
 
     fn absent(&self, error: &ArmError) -> Absent {
         match (error.status, self.missing) {
+            // No deployment makes an operation.
+            (404, _) if error.code == "OperationNotFound" => Absent::Refused(error.message.clone()),
             (404, Missing::IsAnError) => Absent::NotFound,
             (404, Missing::MayCome) => Absent::NotDeployed,
             (_, _) => Absent::Refused(error.to_string()),

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use super::{
     guid, link,
     moment::now_ms,
-    record::{Asker, Dependency, Mode, Record, Secret, Source, State},
+    record::{Asker, Dependency, Mode, OnFailure, Record, Secret, Source, State},
     request::{Given, Request, refusal},
+    rollback::Fallback,
     service::Inner,
     worker::Worker,
 };
@@ -50,6 +51,18 @@ pub(crate) async fn request(
         let message = format!("The deployment '{name}' to the subscription has no 'location'.");
         return Err(ArmError::new(400, "LocationRequired", message).at("location"));
     }
+    if group.is_none() && asked.mode == Mode::Complete {
+        let message =
+            "Specified deployment mode 'Complete' is not supported for deployment at the current scope: a subscription.";
+        return Err(ArmError::new(400, "InvalidDeployment", message).at("properties.mode"));
+    }
+    let (on_failure, fallback) = match &asked.on_error {
+        None => (None, None),
+        Some(on_error) => {
+            let fallback = Fallback::find(inner, scope, name, on_error).await?;
+            (Some(OnFailure { back: on_error.back(), deployment: fallback.name.clone(), state: None }), Some(fallback))
+        }
+    };
     let fetched = match asked.template {
         Given::Inline(document) => Fetched { document, link: None },
         Given::Linked(link) => template(inner, &link).await?,
@@ -69,6 +82,7 @@ pub(crate) async fn request(
         entropy: guid::random(),
         ..inner.surroundings()
     };
+    fits(surroundings.level, &fetched.document)?;
     let given = merged(more, asked.parameters.given)?;
     let document = fetched.document;
     let known = (surroundings.clone(), given.clone());
@@ -88,10 +102,29 @@ pub(crate) async fn request(
         parent: None,
         correlation: crate::fresh_uuid(),
     };
-    let record = record(id, scope, asked.mode, &plan, hash, place)?;
-    let secret = Secret { parameters: given, surroundings: surroundings.clone(), asker: Asker::from(caller) };
+    let record = Record { on_failure, ..record(id, scope, asked.mode, &plan, hash, place)? };
+    let secret = Secret { parameters: given, surroundings: surroundings.clone(), asker: Asker::from(caller), fallback };
     let source = Source { template: text, secret: Some(secret) };
     Ok(Prepared { plan: Arc::new(plan), worker, surroundings, record, source, ids_only: asked.ids_only })
+}
+
+/// Refuses a template for a larger scope than a group in a deployment to one: its resources would not be where they belong.
+fn fits(level: Level, template: &Document) -> Result<(), ArmError> {
+    let schema = template.root().get("$schema").and_then(Value::as_str).unwrap_or_default();
+    let file = schema.trim_end_matches('#').rsplit('/').next().unwrap_or_default();
+    let is_larger = ["subscription", "managementGroup", "tenant"]
+        .iter()
+        .any(|scope| file.eq_ignore_ascii_case(&format!("{scope}DeploymentTemplate.json")));
+    match level {
+        Level::ResourceGroup if is_larger => {
+            let message = format!(
+                "Deployment template validation failed: 'The template schema '{schema}' is not that of a deployment to a resource group; that \
+                 is '…/deploymentTemplate.json#'' (at '$schema')."
+            );
+            Err(ArmError::new(400, "InvalidTemplate", message).at("properties.template.$schema"))
+        }
+        Level::ResourceGroup | Level::Subscription | Level::ManagementGroup | Level::Tenant => Ok(()),
+    }
 }
 
 /// Prepares a stored deployment once more, as it was.
@@ -151,6 +184,8 @@ pub(crate) fn record(
         id,
         scope: scope.clone(),
         parent: place.parent,
+        rolls_back: None,
+        on_failure: None,
         location: place.location,
         tags: place.tags,
         mode,
@@ -222,7 +257,14 @@ pub(crate) fn shown_link(mut link: Value) -> Value {
 /// There is no such group.
 pub(crate) async fn surroundings_of_group(inner: &Inner, caller: &Caller, scope: &ResourceId) -> Result<Option<Value>, ArmError> {
     match scope.kind() {
-        ResourceKind::Group => inner.resources.get(caller, scope).await.map(Some),
+        ResourceKind::Group => {
+            let mut group = inner.resources.get(caller, scope).await?;
+            // A template may ask for a tag of any group.
+            if group["tags"].is_null() {
+                group["tags"] = json!({});
+            }
+            Ok(Some(group))
+        }
         ResourceKind::Subscription => Ok(None),
         ResourceKind::Plan
         | ResourceKind::Site

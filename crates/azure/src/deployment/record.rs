@@ -6,6 +6,8 @@ use pillion_identity::{Caller, Grant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::rollback::Fallback;
+
 /// What happens to resources of the group that the template does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Mode {
@@ -96,6 +98,32 @@ pub(crate) struct Operation {
     pub(crate) ended_ms: Option<u64>,
 }
 
+/// How the deployment to go back to was named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Back {
+    LastSuccessful,
+    SpecificDeployment,
+}
+
+impl Back {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Back::LastSuccessful => "LastSuccessful",
+            Back::SpecificDeployment => "SpecificDeployment",
+        }
+    }
+}
+
+/// The deployment that is deployed again where this one fails.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OnFailure {
+    pub(crate) back: Back,
+    pub(crate) deployment: String,
+    /// None while nothing has failed.
+    pub(crate) state: Option<State>,
+}
+
 /// A resource and those that it waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -135,6 +163,11 @@ pub(crate) struct Record {
     /// The deployment whose template holds this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<ResourceId>,
+    /// The failed deployment that had this one deployed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rolls_back: Option<ResourceId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) on_failure: Option<OnFailure>,
     pub(crate) location: Option<String>,
     pub(crate) tags: Option<Value>,
     pub(crate) mode: Mode,
@@ -190,6 +223,8 @@ pub(crate) struct Secret {
     pub(crate) parameters: Value,
     pub(crate) surroundings: Surroundings,
     pub(crate) asker: Asker,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fallback: Option<Fallback>,
 }
 
 impl Operation {

@@ -15,8 +15,16 @@ pub(crate) struct Request {
     pub(crate) template: Given,
     /// `{name: {value}}`; secrets may be in it.
     pub(crate) parameters: Parameters,
+    pub(crate) on_error: Option<OnError>,
     /// what-if only: ids and kinds of change, nothing of the resources.
     pub(crate) ids_only: bool,
+}
+
+/// The deployment to go back to when this one fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OnError {
+    LastSuccessful,
+    Specific(String),
 }
 
 /// Where the template stands.
@@ -89,6 +97,7 @@ impl Request {
             mode,
             template,
             parameters,
+            on_error: on_error(properties)?,
             ids_only: member(properties, "whatIfSettings")
                 .and_then(|settings| member(settings, "resultFormat"))
                 .and_then(Value::as_str)
@@ -108,6 +117,28 @@ fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     let found =
         members.get(name).or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value));
     found.filter(|value| !value.is_null())
+}
+
+/// Reads `onErrorDeployment`: `{type, deploymentName}`.
+fn on_error(properties: &Value) -> Result<Option<OnError>, ArmError> {
+    let Some(given) = member(properties, "onErrorDeployment") else { return Ok(None) };
+    let refused = |message: &str, field: &str| Err(ArmError::content(message).at(format!("properties.onErrorDeployment{field}")));
+    if !given.is_object() {
+        return refused("'onErrorDeployment' is an object with a 'type'.", "");
+    }
+    let name = member(given, "deploymentName").map(|name| name.as_str().unwrap_or_default().to_owned());
+    let is = |kind: &Value, word: &str| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case(word));
+    match (member(given, "type"), name) {
+        (Some(kind), None) if is(kind, "LastSuccessful") => Ok(Some(OnError::LastSuccessful)),
+        (Some(kind), Some(name)) if is(kind, "SpecificDeployment") && !name.is_empty() => Ok(Some(OnError::Specific(name))),
+        (Some(kind), Some(_)) if is(kind, "LastSuccessful") => {
+            refused("A 'deploymentName' goes with the type 'SpecificDeployment' only.", ".deploymentName")
+        }
+        (Some(kind), _) if is(kind, "SpecificDeployment") => {
+            refused("The type 'SpecificDeployment' needs the 'deploymentName' of a deployment.", ".deploymentName")
+        }
+        (_, _) => refused("The type of 'onErrorDeployment' is 'LastSuccessful' or 'SpecificDeployment'.", ".type"),
+    }
 }
 
 fn link(properties: &Value, name: &'static str) -> Result<Option<Link>, ArmError> {

@@ -11,7 +11,7 @@ pub(crate) const HIDDEN: &str = "(secure)";
 const SECRET: [&str; 4] = ["passwordsecret", "password", "accesskey", "publishingpassword"];
 
 /// Names of properties whose values may be secrets, lower-case.
-const SETTINGS: [&str; 2] = ["appsettings", "connectionstrings"];
+const SETTINGS: [&str; 3] = ["appsettings", "connectionstrings", "metadata"];
 
 /// Shorter texts are not searched for: they would be found everywhere, and are no secrets.
 const SHORTEST: usize = 4;

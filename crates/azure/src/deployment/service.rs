@@ -10,11 +10,11 @@ use pillion_arm::{ArmError, ResourceId};
 use pillion_arm_template::Surroundings;
 use pillion_identity::{Access, Caller};
 use pillion_store::{Store, StoreError};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    compare, is_deployment_name, launch,
+    compare, foresee, is_deployment_name, launch,
     live::Live,
     prepare,
     resources::Resources,
@@ -24,6 +24,7 @@ use super::{
     validate,
     worker::Benches,
 };
+use crate::{cloud, providers};
 
 /// Template deployments; cheap to clone.
 #[derive(Clone)]
@@ -93,6 +94,7 @@ impl Deployments {
     pub async fn begin(&self, caller: &Caller, scope: &ResourceId, name: &str, body: Vec<u8>) -> Result<Begun, ArmError> {
         let id = self.inner.named(caller, Access::Write, scope, name, "write")?;
         let prepared = prepare::request(&self.inner, caller, scope, name, body).await?;
+        foresee::rehearse(&self.inner, caller, &prepared).await?;
         let (live, created) = launch::begin(&self.inner, caller, prepared).await?;
         let (body, run) = live.look(|record| (shapes::deployment(record), record.run.clone()));
         Ok(Begun { created, body, status_path: format!("{id}/operationStatuses/{run}") })
@@ -261,14 +263,10 @@ impl Inner {
             "tenantId": tenant,
             "displayName": "pillion",
         }));
-        surroundings.environment = json!({
-            "name": "pillion",
-            "resourceManager": settings.endpoint,
-            "portal": settings.endpoint.trim_end_matches('/'),
-            "authentication": { "loginEndpoint": format!("{}/adfs", settings.endpoint.trim_end_matches('/')), "audiences": [settings.endpoint.trim_end_matches('/')], "tenant": "common", "identityProvider": "AAD" },
-            "suffixes": {},
-        });
-        surroundings.providers = Map::new();
+        surroundings.environment = cloud::environment(settings.endpoint.trim_end_matches('/'));
+        let known = providers::all(&ResourceId::subscription(&settings.subscription)).into_iter();
+        surroundings.providers =
+            known.filter_map(|provider| Some((provider["namespace"].as_str()?.to_owned(), provider))).collect();
         surroundings
     }
 

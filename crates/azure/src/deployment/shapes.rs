@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     moment::{duration, instant, now_ms},
-    record::{Operation, Record, State},
+    record::{OnFailure, Operation, Record, State},
 };
 
 /// The deployment object of GET, PUT and lists.
@@ -36,11 +36,20 @@ pub(crate) fn deployment(record: &Record) -> Value {
     set("parametersLink", record.parameters_link.clone());
     set("outputs", record.outputs.clone());
     set("error", record.error.clone());
+    set("onErrorDeployment", record.on_failure.as_ref().map(on_failure));
     match record.state {
         State::Succeeded => set("outputResources", Some(ids(&record.output_resources))),
         State::Accepted | State::Running | State::Failed | State::Canceled => {}
     }
     around(record, properties)
+}
+
+fn on_failure(on_failure: &OnFailure) -> Value {
+    let mut shown = json!({ "type": on_failure.back.word(), "deploymentName": on_failure.deployment });
+    if let Some(state) = on_failure.state {
+        shown["provisioningState"] = json!(state.word());
+    }
+    shown
 }
 
 /// What `validate` answers where nothing is wrong.

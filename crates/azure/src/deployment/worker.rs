@@ -39,6 +39,12 @@ impl Worker {
         Worker { benches: benches.clone(), budget: Arc::new(Mutex::new(Budget::new())) }
     }
 
+    /// Returns a worker whose evaluations cost this one nothing, with as much left as this one has.
+    pub(crate) async fn apart(&self) -> Worker {
+        let budget = self.budget.lock().await.clone();
+        Worker { benches: self.benches.clone(), budget: Arc::new(Mutex::new(budget)) }
+    }
+
     /// Runs `work` on a blocking thread. It may take as long as the deadline says, waiting for a place not counted.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Template deployments over a scripted stand-in for the resources: what is written when, and what is said about it.
 
+mod around;
 mod ending;
 mod fake;
 mod library;
@@ -7,7 +8,10 @@ mod linked;
 mod nested;
 mod order;
 mod published;
+mod real;
 mod restart;
+mod rollback;
 mod secure;
 mod what_if;
+mod what_if_of_sites;
 mod world;

@@ -7,6 +7,7 @@ mod front;
 mod groups;
 mod guide;
 mod https_only;
+mod linked;
 mod login;
 mod logs;
 mod sdk;

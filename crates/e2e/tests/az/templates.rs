@@ -53,6 +53,10 @@ fn a_template_makes_a_running_app_with_sidecars_and_a_second_time_changes_nothin
     let stage = Stage::new();
     let file = write(&stage, "app.json", &template(&stage.puppet, "one"));
     let parameters = ["--parameters", "appName=tpl"];
+    let words = ["deployment", "group", "what-if", "-g", "rg1", "--template-file", &file];
+    let foretold = stage.az.ok(words.into_iter().chain(parameters));
+    assert!(foretold.contains("linuxFxVersion") && foretold.contains("WORD"), "a new site shows its configuration: {foretold}");
+    assert!(!foretold.contains("hush"), "{foretold}");
     let made = create(&stage, "first", &file, &parameters);
     assert_eq!(made.code, 0, "{}", made.said());
     let made: Value = serde_json::from_str(&made.stdout).expect("JSON");
@@ -141,6 +145,13 @@ fn a_failed_resource_is_reported_with_its_operation_and_the_others_are_made() {
     let operations = stage.az.json("deployment operation group list -g rg1 -n half").to_string();
     assert!(operations.contains("Failed") && operations.contains("Succeeded"), "{operations}");
     assert_eq!(stage.az.json("deployment group show -g rg1 -n half")["properties"]["provisioningState"], "Failed");
+    let by_state = |state: &str| {
+        let filter = format!("provisioningState eq '{state}'");
+        let listed =
+            stage.az.ok(["deployment", "group", "list", "-g", "rg1", "--filter", &filter, "--query", "[].name", "-o", "tsv"]);
+        listed.trim().to_owned()
+    };
+    assert_eq!((by_state("Failed"), by_state("Succeeded")), ("half".to_owned(), String::new()));
 }
 
 #[test]

@@ -99,6 +99,13 @@ async fn each_route_answers_with_the_status_that_az_takes() {
         ("GET", format!("{provider}/Microsoft.Web/serverfarms"), none.clone(), 200),
         ("GET", format!("{group}/resources"), none.clone(), 200),
         ("GET", format!("{group}/providers/Microsoft.Resources/deployments/"), none.clone(), 200),
+        (
+            "GET",
+            format!("{group}/providers/Microsoft.Resources/deployments/?$filter=provisioningState%20eq%20'Failed'"),
+            none.clone(),
+            200,
+        ),
+        ("GET", format!("{group}/providers/Microsoft.Resources/deployments/?$filter=name%20eq%20'x'"), none.clone(), 400),
         ("GET", format!("{group}/nonsense"), none.clone(), 404),
         ("DELETE", plan.clone(), none.clone(), 409),
         ("DELETE", format!("{site}/sitecontainers/main"), none.clone(), 200),

@@ -109,7 +109,11 @@ async fn complete_mode_deletes_nothing_where_a_resource_failed() {
 #[tokio::test]
 async fn what_is_wrong_with_a_request_is_said_before_anything_is_stored() {
     let world = World::new().await;
-    let cases: [(Value, &str, &str); 7] = [
+    let mut of_a_subscription = template(vec![]);
+    of_a_subscription["$schema"] =
+        json!("https://schema.management.azure.com/schemas/2018-05-01/subscriptionDeploymentTemplate.json#");
+    let cases: [(Value, &str, &str); 8] = [
+        (json!({ "properties": { "template": of_a_subscription } }), "InvalidTemplate", "$schema"),
         (json!({}), "InvalidRequestContent", "properties"),
         (json!({ "properties": { "mode": "Sideways", "template": template(vec![]) } }), "InvalidRequestContent", "Sideways"),
         (json!({ "properties": { "mode": "Incremental" } }), "InvalidRequestContent", "templateLink"),
@@ -133,6 +137,64 @@ async fn what_is_wrong_with_a_request_is_said_before_anything_is_stored() {
     let nowhere = pillion_arm::ResourceId::group(super::world::SUBSCRIPTION, "gone");
     let refused = world.deployments.begin(&world.caller, &nowhere, "main", body(&template(vec![]))).await.map(drop);
     assert_eq!(refused.map_err(|error| (error.status, error.code.into_owned())), Err((404, "ResourceGroupNotFound".into())));
+}
+
+#[tokio::test]
+async fn what_needs_nothing_deployed_is_evaluated_before_anything_is_written() {
+    let world = World::new().await;
+    let large = "[map(range(0, 3000), lambda('x', padLeft('', 60000)))]";
+    let mut failing = item("one", &[]);
+    failing["properties"]["url"] = json!("[string(div(1, 0))]");
+    let with_output = |kind: &str, value: &str| {
+        let mut whole = template(vec![item("one", &[])]);
+        whole["outputs"] = json!({ "told": { "type": kind, "value": value } });
+        whole
+    };
+    let inner = json!({
+        "type": "Microsoft.Resources/deployments", "apiVersion": "2022-09-01", "name": "inner",
+        "properties": { "mode": "Incremental", "expressionEvaluationOptions": { "scope": "inner" },
+            "template": with_output("int", "[div(1, 0)]") },
+    });
+    let cases: [(Value, &str); 7] = [
+        (with_output("array", large), "67108864 bytes"),
+        (with_output("int", "[div(1, 0)]"), "div(1, 0)"),
+        (with_output("string", "[reference('undeclared').properties.url]"), "undeclared"),
+        (with_output("int", "text"), "'told'"),
+        (with_output("string", "[if(true(), fail('not today'), reference('one').url)]"), "not today"),
+        (template(vec![failing]), "div(1, 0)"),
+        (template(vec![inner]), "div(1, 0)"),
+    ];
+    for (whole, named) in cases {
+        let refused = world.begin("main", body(&whole)).await.map(drop).expect_err(named);
+        assert_eq!(refused.status, 400, "{named}: {refused}");
+        assert!(refused.message.contains(named), "{named}: {refused}");
+        let invalid = world.deployments.validate(&world.caller, &group(), "main", body(&whole)).await.expect_err(named);
+        assert_eq!((invalid.status, invalid.message.contains(named)), (400, true), "{named}: {invalid}");
+    }
+    assert!(world.fake.seen().is_empty(), "nothing was written");
+    // What waits for a resource is left to its time, how often something is copied among it.
+    let mut counted = item("two", &["one"]);
+    counted["properties"]["copy"] = json!([{ "name": "parts", "count": "[length(reference('one').names)]", "input": "x" }]);
+    let mut one = item("one", &[]);
+    one["properties"]["names"] = json!(["a", "b"]);
+    let whole = body(&template(vec![one, counted]));
+    world.deployments.validate(&world.caller, &group(), "main", whole.clone()).await.expect("it cannot be known yet");
+    assert_eq!(world.deploy("main", whole).await["provisioningState"], "Succeeded");
+    assert_eq!(world.fake.body("two").expect("it is there")["properties"]["parts"], json!(["x", "x"]));
+    let waiting = with_output("string", "[if(empty(reference('one').url), 'none', string(div(1, 0)))]");
+    world.deployments.validate(&world.caller, &group(), "main", body(&waiting)).await.expect("it cannot be known yet");
+    assert_eq!(world.deploy("main", body(&waiting)).await["error"]["code"], "DeploymentOutputEvaluationFailed");
+}
+
+#[tokio::test]
+async fn a_rehearsal_costs_the_deployment_nothing() {
+    let world = World::new().await;
+    let mut whole = template(vec![item("one", &[])]);
+    // More than half of what one deployment may produce.
+    whole["outputs"] =
+        json!({ "many": { "type": "int", "value": "[length(map(range(0, 220), lambda('x', padLeft('', 60000))))]" } });
+    let ended = world.deploy("main", body(&whole)).await;
+    assert_eq!(ended["outputs"]["many"]["value"], 220, "{ended}");
 }
 
 #[tokio::test]

@@ -92,6 +92,16 @@ async fn a_deployment_to_the_subscription_makes_groups_and_deploys_into_them() {
     let refused = world.deployments.begin(&world.caller, &subscription, "sub", without).await.map(drop);
     assert_eq!(refused.map_err(|error| error.code.into_owned()), Err("LocationRequired".into()));
     let request = request.to_string().into_bytes();
+    let mut complete: Value = serde_json::from_slice(&request).expect("JSON");
+    complete["properties"]["mode"] = json!("Complete");
+    let complete = complete.to_string().into_bytes();
+    let refused =
+        world.deployments.begin(&world.caller, &subscription, "sub", complete.clone()).await.expect_err("no such mode there");
+    assert_eq!(
+        (refused.status, refused.code.as_ref(), refused.target.as_deref()),
+        (400, "InvalidDeployment", Some("properties.mode"))
+    );
+    assert!(world.deployments.validate(&world.caller, &subscription, "sub", complete).await.is_err());
     world.deployments.validate(&world.caller, &subscription, "sub", request.clone()).await.expect("its group is yet to come");
     world.deployments.begin(&world.caller, &subscription, "sub", request).await.expect("accepted");
     let ended = world.ended_at(&subscription, "sub").await;
@@ -107,8 +117,17 @@ async fn a_nested_deployment_cannot_be_complete() {
     let world = World::new().await;
     let mut child = nested("child", "inner", template(vec![]), json!({}));
     child["properties"]["mode"] = json!("Complete");
-    let ended = world.deploy("main", body(&template(vec![child]))).await;
-    assert_eq!(ended["error"]["details"][0]["code"], "InvalidTemplateDeployment", "{ended}");
+    let refused = world.begin("main", body(&template(vec![child]))).await.map(drop).expect_err("it cannot");
+    assert_eq!((refused.status, refused.code.as_ref()), (400, "InvalidTemplateDeployment"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_nested_deployment_cannot_go_back_to_another() {
+    let world = World::new().await;
+    let mut child = nested("child", "inner", template(vec![]), json!({}));
+    child["properties"]["onErrorDeployment"] = json!({ "type": "LastSuccessful" });
+    let refused = world.begin("main", body(&template(vec![child]))).await.map(drop).expect_err("it cannot");
+    assert!(refused.status == 400 && refused.message.contains("'onErrorDeployment'"), "{refused}");
 }
 
 #[tokio::test]
@@ -117,7 +136,7 @@ async fn resources_of_all_nested_deployments_count_together() {
     let mut many = item("[concat('s', copyIndex())]", &[]);
     many["copy"] = json!({ "name": "many", "count": 500 });
     let children = ["one", "two"].map(|name| nested(name, "inner", template(vec![many.clone()]), json!({})));
-    let ended = world.deploy("main", body(&template(children.to_vec()))).await;
-    assert_eq!(ended["provisioningState"], "Failed");
-    assert!(ended["error"]["details"][0].to_string().contains("800"), "{ended}");
+    let refused = world.begin("main", body(&template(children.to_vec()))).await.map(drop).expect_err("there are too many");
+    assert!(refused.status == 400 && refused.message.contains("800"), "{refused}");
+    assert!(world.fake.seen().is_empty(), "nothing was written");
 }
