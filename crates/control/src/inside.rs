@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use pillion_engine::{ExecRequest, ExecSession, LogLine, LogQuery};
+use pillion_fault::Fault;
 use pillion_model::{AppName, Check, ContainerName, HttpCheck, InstanceId, InstancePhase, RevisionNumber};
 use pillion_store::Document;
 
@@ -43,7 +44,7 @@ impl Control {
     /// Runs a command in a container (main where none is named) of an instance (a ready one where none is named).
     ///
     /// # Errors
-    /// `NothingRuns`, `InstanceNotFound`, `ContainerNotFound`, what the engine says.
+    /// `NothingRuns`, `InstanceNotFound`, `ContainerNotFound`, `ProgramMissing`, what the engine says.
     pub async fn exec(
         &self,
         app: &AppName,
@@ -77,7 +78,14 @@ impl Control {
             }
             None => self.main_of(app, chosen.status.revision).await?,
         };
-        self.shared.engine.exec(&chosen.status.id, container.as_str(), exec).await.map_err(engine_error)
+        let session = self.shared.engine.exec(&chosen.status.id, container.as_str(), exec).await;
+        session.map_err(|diagnosis| {
+            // The fault's own hint is for a container that cannot start.
+            if let Fault::CommandMissing { command, .. } = diagnosis.fault {
+                return ControlError::ProgramMissing { app: app.clone(), container: container.to_string(), program: command };
+            }
+            engine_error(diagnosis)
+        })
     }
 
     /// Asks the main container of an instance once, whether it passes a check; its port is the instance's where the check

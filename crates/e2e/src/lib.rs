@@ -14,6 +14,7 @@ mod load;
 mod parts;
 mod registry;
 mod steady_load;
+mod terminal;
 mod tls_proxy;
 mod wait;
 
@@ -27,5 +28,6 @@ pub use load::Load;
 pub use parts::{Part, built, part, workspace};
 pub use registry::{Registry, Users, free_port};
 pub use steady_load::{Account, SteadyLoad};
+pub use terminal::Terminal;
 pub use tls_proxy::TlsProxy;
 pub use wait::{eventually, until};

@@ -1,8 +1,8 @@
 //! Logs, status, diagnosis, credentials, and the ways into a container.
 
-use std::{io::Write, process::Stdio, time::Duration};
+use std::time::Duration;
 
-use pillion_e2e::{Images, Packed, Running, built, until};
+use pillion_e2e::{Images, Packed, Running, Terminal, built, until};
 use rustix::process::Signal;
 
 use crate::stage::Stage;
@@ -101,23 +101,11 @@ fn a_command_is_executed_in_the_main_container() {
     stage.until_answers("shop", "/file/tmp/mark", |answer| answer.body == "made");
 }
 
-#[test]
-fn ssh_through_the_tunnel_reaches_the_container() {
-    let stage = Stage::shop();
+/// Runs commands with the SSH client that `az` brings, through a tunnel of its own; tells how each ended and what it said.
+fn over_ssh(stage: &Stage, lines: &[&str]) -> String {
     let port = pillion_e2e::free_port().to_string();
-    let tunnel = Running::start(&mut stage.az.command([
-        "webapp",
-        "create-remote-connection",
-        "-g",
-        "rg1",
-        "-n",
-        "shop",
-        "--port",
-        &port,
-        "--timeout",
-        "60",
-    ]));
-    // `az` brings the SSH client that it would use itself.
+    let line = format!("webapp create-remote-connection -g rg1 -n shop --port {port} --timeout 60");
+    let tunnel = Running::start(&mut stage.az.command(line.split(' ')));
     let program = format!(
         "import paramiko, time\n\
          c = paramiko.SSHClient()\n\
@@ -129,14 +117,27 @@ fn ssh_through_the_tunnel_reaches_the_container() {
          \x20   except (OSError, paramiko.SSHException) as e:\n\
          \x20       last = e; time.sleep(0.2)\n\
          else: raise last\n\
-         i, o, e = c.exec_command('puppet print from-inside exit 5')\n\
-         print(o.read().decode(), o.channel.recv_exit_status())\n"
+         for line in {lines:?}:\n\
+         \x20   i, o, e = c.exec_command(line)\n\
+         \x20   said = (o.read() + e.read()).decode().strip()\n\
+         \x20   print(o.channel.recv_exit_status(), said)\n"
     );
     let ran = Running::start(&mut stage.az.python(&program)).finish();
     tunnel.signal(Signal::KILL);
     let said = tunnel.finish().said();
     assert_eq!(ran.code, 0, "{}\n{said}", ran.said());
-    assert_eq!(ran.stdout.trim(), "from-inside\n 5", "{}", ran.said());
+    ran.stdout
+}
+
+#[test]
+fn ssh_through_the_tunnel_reaches_the_container() {
+    let stage = Stage::shop();
+    // The image has no shell: plain words need none.
+    let said = over_ssh(&stage, &["puppet print from-inside exit 5", "echo $SHELL", "nothing"]);
+    let told: Vec<&str> = said.lines().collect();
+    assert_eq!(told[0], "5 from-inside", "{said}");
+    assert!(told[1].starts_with("126 the image of container `main` has no shell (`/bin/sh`)"), "{said}");
+    assert!(told[2].starts_with("126 the image of container `main` of app `shop` has no program `nothing`"), "{said}");
 }
 
 #[test]
@@ -167,47 +168,62 @@ fn an_app_made_of_code_by_webapp_up_is_refused_with_what_to_do_instead() {
     assert!(said.to_lowercase().contains("image"), "{said}");
 }
 
+/// Makes `shop` anew of an image of this tag that holds these programs beside the test program, and waits until it is so.
+fn shop_of(stage: &Stage, tag: &str, programs: &[&str]) {
+    let programs: Vec<&str> = programs.iter().flat_map(|program| ["--program", program]).collect();
+    let image = Images::new(&stage.registry).push(&format!("shell:{tag}"), &Packed::program(&built("puppet")).with(&programs));
+    let line = "webapp sitecontainers create -g rg1 -n shop --container-name main --is-main true --target-port 8080 --image";
+    let command = format!("write /tmp/mark {tag} serve 8080");
+    stage.az.ok(line.split(' ').chain([image.as_str(), "--startup-cmd", &command]));
+    stage.until_answers("shop", "/file/tmp/mark", |answer| answer.body == tag);
+}
+
+/// Types into a shell on a terminal and ends it; returns what was shown. `prompt` is what it shows when it listens.
+fn talk(stage: &Stage, line: &str, prompt: &str) -> String {
+    let mut command = stage.az.command(line.split(' '));
+    command.env("AZURE_CORE_ONLY_SHOW_ERRORS", "false");
+    let terminal = Terminal::start(&command, (100, 30));
+    terminal.until(prompt);
+    terminal.ask("echo in-$((40+2))\n", "in-42");
+    terminal.say("exit\n");
+    let shown = terminal.text();
+    assert_eq!(terminal.finish(), 0, "{shown}");
+    shown
+}
+
+#[test]
+fn ssh_opens_a_terminal_whatever_shell_the_image_has_and_says_so_where_it_has_none() {
+    // dash as /bin/sh, as Debian's images have it; it knows no `source`.
+    let stage = Stage::new();
+    stage.create_shop();
+    shop_of(&stage, "dash", &["/usr/bin/dash:/bin/sh"]);
+    let ssh = "webapp ssh -g rg1 -n shop";
+    let shown = talk(&stage, ssh, "# ");
+    assert!(!shown.contains("not found"), "{shown}");
+    // A command line that is not `az`'s own, and one that needs no shell.
+    let said = over_ssh(&stage, &["echo $SHELL", "puppet print from-inside exit 5", "echo gone >&2; exit 3"]);
+    assert_eq!(said, "0 /bin/sh\n5 from-inside\n3 gone\n");
+    // bash wins where there is one; busybox beside it.
+    shop_of(&stage, "bash", &["/usr/bin/busybox:/bin/sh", "/usr/bin/bash:/usr/bin/bash"]);
+    let shown = talk(&stage, ssh, "bash-");
+    assert!(!shown.contains("not found"), "{shown}");
+    shop_of(&stage, "busybox", &["/usr/bin/busybox:/bin/sh"]);
+    talk(&stage, ssh, "# ");
+    // No shell at all: the message says what to do, and the session ends.
+    shop_of(&stage, "none", &[]);
+    let terminal = Terminal::start(&stage.az.command(ssh.split(' ')), (100, 30));
+    terminal.until("has no shell");
+    let shown = terminal.text();
+    terminal.finish();
+    assert!(!shown.contains("cat"), "{shown}");
+}
+
 #[test]
 fn a_terminal_opens_in_the_main_container() {
     let stage = Stage::new();
     stage.create_shop();
-    // An image with a shell beside the test program.
-    let shell = ["--program", "/usr/bin/busybox:/bin/sh"];
-    let image = Images::new(&stage.registry).push("shell:1", &Packed::program(&built("puppet")).with(&shell));
-    stage.az.ok([
-        "webapp",
-        "sitecontainers",
-        "create",
-        "-g",
-        "rg1",
-        "-n",
-        "shop",
-        "--container-name",
-        "main",
-        "--is-main",
-        "true",
-    ]
-    .into_iter()
-    .chain(["--image", image.as_str(), "--target-port", "8080", "--startup-cmd", "serve 8080"]));
-    stage.until_answers("shop", "/", |answer| answer.status == 200);
-    let log = stage.az.directory().join("terminal");
-    let file = std::fs::File::create(&log).expect("a file");
-    // `az` wants a terminal of its own; `script` gives it one.
-    let mut command = stage.az.on_terminal("webapp exec -g rg1 -n shop --shell /bin/sh");
-    let mut child = command.stdin(Stdio::piped()).stdout(file).stderr(Stdio::null()).spawn().expect("it starts");
-    let mut keys = child.stdin.take().expect("its input is piped");
-    // What is typed before the terminal is in raw mode is thrown away, so it is typed again.
-    let seen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        until("the shell answers", Duration::from_secs(60), || {
-            let _ = keys.write_all(b"echo in-$((40+2))\n");
-            std::thread::sleep(Duration::from_millis(200));
-            std::fs::read_to_string(&log).is_ok_and(|text| text.contains("in-42")).then_some(())
-        });
-    }));
-    let _ = keys.write_all(b"exit\n");
-    let _ = child.kill();
-    let _ = child.wait();
-    assert!(seen.is_ok(), "it showed: {}", std::fs::read_to_string(&log).unwrap_or_default());
+    shop_of(&stage, "busybox", &["/usr/bin/busybox:/bin/sh"]);
+    talk(&stage, "webapp exec -g rg1 -n shop --shell /bin/sh", "# ");
 }
 
 #[test]
