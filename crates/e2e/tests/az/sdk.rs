@@ -51,4 +51,30 @@ print("done")
     );
     let ran = Running::start(&mut stage.az.python(&program)).finish();
     assert_eq!((ran.code, ran.stdout.trim()), (0, "done"), "{}", ran.said());
+    a_body_that_is_refused_leaves_the_connection_to_the_next_request(&stage, &text(&token["accessToken"]));
+}
+
+fn a_body_that_is_refused_leaves_the_connection_to_the_next_request(stage: &Stage, token: &str) {
+    let program = format!(
+        r#"
+import requests
+s = requests.Session()
+groups = {endpoint:?} + "/subscriptions/" + {subscription:?} + "/resourcegroups"
+right = {{"Authorization": "Bearer " + {token:?}}}
+for _ in range(5):
+    long = s.put(groups + "/long?api-version=2024-11-01", data=b" " * (9 << 20), headers=right)
+    assert long.status_code == 413, long.text
+    assert s.get(groups + "?api-version=2024-11-01", headers=right).status_code == 200
+    nobody = s.put(groups + "/none?api-version=2024-11-01", data=b" " * (9 << 20))
+    assert nobody.status_code == 401, nobody.text
+    assert s.get(groups + "?api-version=2024-11-01", headers=right).status_code == 200
+pools = s.get_adapter(groups).poolmanager.pools
+assert [pools[key].num_connections for key in pools.keys()] == [1], "one connection did it all"
+print("done")
+"#,
+        endpoint = endpoint(&stage.copy),
+        subscription = stage.az.json("account show")["id"].as_str().expect("an id"),
+    );
+    let ran = Running::start(&mut stage.az.python(&program)).finish();
+    assert_eq!((ran.code, ran.stdout.trim()), (0, "done"), "{}", ran.said());
 }
