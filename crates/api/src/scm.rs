@@ -8,6 +8,7 @@ mod gate;
 mod home;
 mod later;
 mod logs;
+mod ranges;
 mod session;
 mod shell;
 mod site;

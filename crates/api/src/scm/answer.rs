@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{
         HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, WWW_AUTHENTICATE},
+        header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -23,6 +23,11 @@ pub(super) enum Refusal {
         status: StatusCode,
         code: String,
         message: String,
+    },
+    /// What is there does not take the request's method.
+    NotAllowed {
+        message: String,
+        allowed: &'static str,
     },
     /// Who asks has not proven who they are.
     Unproven {
@@ -43,7 +48,7 @@ impl Refusal {
     /// The sentence alone, for where a stream has begun already.
     pub(super) fn message(&self) -> String {
         match self {
-            Refusal::Said { message, .. } => message.clone(),
+            Refusal::Said { message, .. } | Refusal::NotAllowed { message, .. } => message.clone(),
             Refusal::Unproven { error, .. } => error.to_string(),
         }
     }
@@ -79,6 +84,11 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
             Refusal::Said { status, code, message } => refuse(status, &code, &message),
+            Refusal::NotAllowed { message, allowed } => {
+                let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", &message);
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+                response
+            }
             Refusal::Unproven { error, origin } => {
                 let mut response = unauthorised(&error, &origin);
                 if response.status() == StatusCode::UNAUTHORIZED {

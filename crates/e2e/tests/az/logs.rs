@@ -226,6 +226,21 @@ fn a_terminal_opens_in_the_main_container() {
     talk(&stage, "webapp exec -g rg1 -n shop --shell /bin/sh", "# ");
 }
 
+/// Runs a Python program on the site's own pages: `s` is a session of requests that proves itself, `scm` where the pages are.
+fn on_the_pages(stage: &Stage, program: &str) {
+    let credentials = stage.az.json("webapp deployment list-publishing-credentials -g rg1 -n shop");
+    let text = |name: &str| credentials[name].as_str().unwrap_or_else(|| panic!("no {name} in {credentials}")).to_owned();
+    let hosts = stage.az.json("webapp show -g rg1 -n shop --query enabledHostNames");
+    let prelude = format!(
+        "import requests\nscm = 'https://' + {scm:?}\ns = requests.Session()\ns.auth = ({user:?}, {password:?})\n",
+        scm = hosts[1].as_str().expect("the SCM site's address"),
+        user = text("publishingUserName"),
+        password = text("publishingPassword"),
+    );
+    let ran = Running::start(&mut stage.az.python(&format!("{prelude}{program}\nprint('done')\n"))).finish();
+    assert_eq!((ran.code, ran.stdout.trim()), (0, "done"), "{}", ran.said());
+}
+
 #[test]
 fn the_scm_pages_tell_of_files_logs_settings_and_keep_to_the_apps_own_home() {
     let stage = Stage::shop();
@@ -233,40 +248,36 @@ fn the_scm_pages_tell_of_files_logs_settings_and_keep_to_the_apps_own_home() {
         .az
         .ok("webapp config appsettings set -g rg1 -n shop --settings WEBSITES_ENABLE_APP_SERVICE_STORAGE=true A=1".split(' '));
     stage.until_answers("shop", "/env", |answer| answer.body.contains("\nA=1"));
-    let credentials = stage.az.json("webapp deployment list-publishing-credentials -g rg1 -n shop");
-    let text = |name: &str| credentials[name].as_str().unwrap_or_else(|| panic!("no {name} in {credentials}")).to_owned();
-    let hosts = stage.az.json("webapp show -g rg1 -n shop --query enabledHostNames");
-    let program = format!(
+    on_the_pages(
+        &stage,
         r#"
-import requests
-scm = "https://" + {scm:?}
-s = requests.Session()
-assert s.get(scm + "/api/settings").status_code == 401
-s.auth = ({user:?}, {password:?})
+assert requests.get(scm + "/api/settings").status_code == 401
 assert s.get(scm + "/api/settings").json()["A"] == "1"
-made = s.put(scm + "/api/vfs/site/note.txt", data=b"by scm")
-assert made.status_code in (201, 204), made.text
-read = s.get(scm + "/api/vfs/site/note.txt")
+note = scm + "/api/vfs/site/note.txt"
+made = s.put(note, data=b"by scm")
+assert made.status_code == 201, made.text
+read = s.get(note)
 assert read.content == b"by scm" and read.headers["ETag"], read.text
-again = s.put(scm + "/api/vfs/site/note.txt", data=b"other", headers={{"If-Match": '"stale"'}})
-assert again.status_code == 412, again.status_code
+part = s.get(note, headers={"Range": "bytes=3-4"})
+assert (part.status_code, part.content, part.headers["Content-Range"]) == (206, b"sc", "bytes 3-4/6"), part.text
+assert s.get(note, headers={"Range": "bytes=-3"}).content == b"scm"
+assert s.get(note, headers={"Range": "bytes=6-"}).status_code == 416
+for stale in [{}, {"If-Match": '"stale"'}]:
+    again = s.put(note, data=b"other", headers=stale)
+    assert again.status_code == 412, again.status_code
+assert s.get(note).content == b"by scm"
+assert s.put(note, data=b"second", headers={"If-Match": read.headers["ETag"]}).status_code == 204
+assert s.put(note, data=b"third", headers={"If-Match": "*"}).status_code == 204
+assert s.get(note).content == b"third"
 assert "note.txt" in [one["name"] for one in s.get(scm + "/api/vfs/site/").json()]
 for bad in ["../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%2e%2e/%2e%2e/etc/passwd", "site/../../../etc/passwd"]:
     got = s.get(scm + "/api/vfs/" + bad)
     assert got.status_code >= 400 and b"root:" not in got.content, (bad, got.status_code)
-logs = s.get(scm + "/api/logs/docker").json()
-assert logs and logs[0]["href"], logs
 assert s.get(scm + "/api/logs/docker/zip").content[:2] == b"PK"
 told = s.get(scm + "/api/troubleshoot/config")
 assert told.status_code == 200 and told.json()["Settings"], told.text
-assert s.delete(scm + "/api/vfs/site/note.txt", headers={{"If-Match": "*"}}).status_code in (200, 204)
-assert s.get(scm + "/api/vfs/site/note.txt").status_code == 404
-print("done")
+assert s.delete(note, headers={"If-Match": "*"}).status_code in (200, 204)
+assert s.get(note).status_code == 404
 "#,
-        scm = hosts[1].as_str().expect("the SCM site's address"),
-        user = text("publishingUserName"),
-        password = text("publishingPassword"),
     );
-    let ran = Running::start(&mut stage.az.python(&program)).finish();
-    assert_eq!((ran.code, ran.stdout.trim()), (0, "done"), "{}", ran.said());
 }
