@@ -30,7 +30,6 @@ use axum::{
 };
 use pillion_azure::Azure;
 use pillion_identity::{Caller, Identity};
-use tokio::sync::Semaphore;
 
 use self::{answer::Refusal, site::Call};
 
@@ -41,14 +40,12 @@ pub(crate) struct Scm {
     /// `apps/` of the state: below it lie the apps' persistent volumes.
     apps: PathBuf,
     tunnels: ssh::Tunnels,
-    /// Held while whole logs are in memory.
-    reading: Semaphore,
 }
 
 /// Builds the router. It proves its callers itself.
 pub fn router(azure: Azure, identity: Identity, apps: PathBuf) -> Router {
     let tunnels = ssh::Tunnels::new(identity.seed("ssh host key"));
-    let scm = Arc::new(Scm { azure, identity, apps, tunnels, reading: Semaphore::new(1) });
+    let scm = Arc::new(Scm { azure, identity, apps, tunnels });
     Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(scm)
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
 use pillion_engine::{ExecRequest, ExecSession, LogLine, LogQuery};
 use pillion_fault::Fault;
 use pillion_model::{AppName, Check, ContainerName, HttpCheck, InstanceId, InstancePhase, RevisionNumber};
@@ -27,9 +27,6 @@ impl Control {
     /// `ContainerNotFound`, `AppNotFound`, what the engine says.
     pub async fn logs(&self, app: &AppName, which: LogSelection) -> Result<BoxStream<'static, LogLine>, ControlError> {
         let document = self.record(app).await?;
-        if let Some(container) = &which.container {
-            self.knows_container(app, &document, container).await?;
-        }
         let query = LogQuery {
             app: Some(app.clone()),
             instance: which.instance,
@@ -38,6 +35,15 @@ impl Control {
             since: which.since,
             tail: which.tail,
         };
+        if let Some(container) = &query.container
+            && let Err(unknown) = self.knows_container(app, &document, container).await
+        {
+            // One that was removed has lines as long as its log is kept.
+            let newest = LogQuery { follow: false, since: None, tail: Some(1), ..query.clone() };
+            if self.shared.engine.logs(newest).await.map_err(engine_error)?.next().await.is_none() {
+                return Err(unknown);
+            }
+        }
         self.shared.engine.logs(query).await.map_err(engine_error)
     }
 

@@ -14,7 +14,8 @@ use pillion_control::{ControlError, ErrorKind};
 use pillion_fault::Words;
 use pillion_identity::AuthError;
 
-use crate::{authority::unauthorised, front::refuse};
+pub(super) use crate::container_logs::time;
+use crate::{authority::unauthorised, container_logs::LogsError, front::refuse};
 
 /// An answer that is not a success.
 #[derive(Debug)]
@@ -80,6 +81,19 @@ impl From<ControlError> for Refusal {
     }
 }
 
+impl From<LogsError> for Refusal {
+    fn from(error: LogsError) -> Refusal {
+        match error {
+            LogsError::Busy => Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", error.to_string()),
+            LogsError::Control(error) => error.into(),
+            LogsError::Pack(ref source) => {
+                tracing::error!(error = source as &dyn std::error::Error, "the logs could not be packed");
+                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "ArchiveFailed", error.to_string())
+            }
+        }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
@@ -107,10 +121,4 @@ pub(super) fn text_stream(lines: BoxStream<'static, String>) -> Response {
     let mut response = body.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
-}
-
-/// Renders milliseconds since the epoch as RFC 3339.
-pub(super) fn time(ms: u64) -> String {
-    let at = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()).unwrap_or_default()
 }

@@ -1,10 +1,13 @@
 //! `/api/vfs`: the files below the app's `/home`. A path that ends with a slash is a directory.
+//!
+//! `LogFiles/` also shows what the containers print, a file each, which can be read and not changed: those logs are outside of
+//! the apps' reach, and a file of the app's own of the same name comes first.
 
 use std::{
     fs::File,
-    io::{self, Seek, SeekFrom},
+    io::{self, Cursor, Seek, SeekFrom},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use axum::{
@@ -30,12 +33,17 @@ use super::{
     Scm,
     answer::{Refusal, time},
     home::{Entry, Facts, Found, Home, is_plain},
+    logs::{self, LogFile},
     ranges::{self, Wanted},
     site::Call,
 };
+use crate::container_logs;
 
 /// The largest file that can be written.
 const MOST_BYTES: u64 = 2 << 30;
+
+/// The directory that shows the logs.
+const LOGS: &str = "LogFiles";
 
 pub(super) async fn answer(scm: &Arc<Scm>, call: &Call, request: Request<Body>) -> Result<Response, Refusal> {
     let path: Vec<String> = call.rest[2..].to_vec();
@@ -44,6 +52,36 @@ pub(super) async fn answer(scm: &Arc<Scm>, call: &Call, request: Request<Body>) 
     }
     let (apps, app) = (scm.apps.clone(), call.app.clone());
     let home = blocking(move || Home::open(&apps, &app)).await?.map(Arc::new);
+    let reading = matches!(*request.method(), Method::GET | Method::HEAD);
+    if let [directory, name] = path.as_slice()
+        && directory == LOGS
+        && let Some(log) = logs::file(scm, call, name).await?
+        && !is_there(home.as_ref(), &path).await?
+    {
+        if !reading {
+            return Err(method_not_allowed("the logs of containers can be read, not changed", "GET, HEAD"));
+        }
+        let facts = facts_of(&log);
+        return serve(request.headers(), request.method(), name, &facts, Content::Text(log.text.into_bytes())).await;
+    }
+    if reading && matches!(path.as_slice(), [only] if only == LOGS) {
+        let mut entries = match &home {
+            Some(home) if is_there(Some(home), &path).await? => match read(home, &path).await? {
+                Found::Directory(entries) => entries,
+                Found::File(file, facts) => {
+                    return serve(request.headers(), request.method(), LOGS, &facts, Content::File(file)).await;
+                }
+            },
+            Some(_) | None => Vec::new(),
+        };
+        for log in logs::files(scm, call).await? {
+            let name = container_logs::file_name(&log.source);
+            if entries.iter().all(|entry| entry.name != name) {
+                entries.push(Entry { name, facts: facts_of(&log) });
+            }
+        }
+        return Ok(listed(call, &path, &entries));
+    }
     let Some(home) = home else {
         return Err(Refusal::new(
             StatusCode::NOT_FOUND,
@@ -57,7 +95,7 @@ pub(super) async fn answer(scm: &Arc<Scm>, call: &Call, request: Request<Body>) 
             Found::Directory(entries) => Ok(listed(call, &path, &entries)),
             Found::File(file, facts) => {
                 let name = path.last().map(String::as_str).unwrap_or_default();
-                serve(request.headers(), request.method(), name, &facts, file).await
+                serve(request.headers(), request.method(), name, &facts, Content::File(file)).await
             }
         },
         Method::PUT if call.trailing => {
@@ -85,9 +123,26 @@ fn method_not_allowed(message: &str, allowed: &'static str) -> Refusal {
     Refusal::NotAllowed { message: message.to_owned(), allowed }
 }
 
+async fn is_there(home: Option<&Arc<Home>>, path: &[String]) -> Result<bool, Refusal> {
+    let Some(home) = home.cloned() else { return Ok(false) };
+    let path = path.to_vec();
+    blocking(move || home.facts(&path)).await.map(|facts| facts.is_some())
+}
+
 async fn read(home: &Arc<Home>, path: &[String]) -> Result<Found, Refusal> {
     let (home, path) = (home.clone(), path.to_vec());
     blocking(move || home.read(&path)).await
+}
+
+/// What is told of a container's log.
+fn facts_of(log: &LogFile) -> Facts {
+    let size = log.text.len() as u64;
+    Facts {
+        directory: false,
+        size,
+        changed: SystemTime::UNIX_EPOCH + Duration::from_millis(log.changed_ms),
+        etag: format!("\"log-{:x}-{size:x}\"", log.changed_ms),
+    }
 }
 
 fn listed(call: &Call, path: &[String], entries: &[Entry]) -> Response {
@@ -113,6 +168,12 @@ fn listed(call: &Call, path: &[String], entries: &[Entry]) -> Response {
     Json(listed).into_response()
 }
 
+/// What is sent of a file.
+enum Content {
+    File(File),
+    Text(Vec<u8>),
+}
+
 /// Sends a file, or the part of it that is asked for.
 async fn serve(headers: &HeaderMap, method: &Method, name: &str, facts: &Facts, content: Content) -> Result<Response, Refusal> {
     let same = headers.get(IF_NONE_MATCH).is_some_and(|etag| etag.as_bytes() == facts.etag.as_bytes());
@@ -127,7 +188,7 @@ async fn serve(headers: &HeaderMap, method: &Method, name: &str, facts: &Facts, 
     let body = if same || method == Method::HEAD || matches!(wanted, Wanted::Beyond) {
         Body::empty()
     } else {
-        part(file, first, length).await?
+        part(content, first, length).await?
     };
     let mut response = (status, body).into_response();
     let answered = response.headers_mut();
@@ -157,9 +218,18 @@ async fn serve(headers: &HeaderMap, method: &Method, name: &str, facts: &Facts, 
 }
 
 /// Reads so many bytes from the first on; a file that grows meanwhile is not sent beyond what was told of it.
-async fn part(mut file: File, first: u64, length: u64) -> Result<Body, Refusal> {
-    let file = blocking(move || file.seek(SeekFrom::Start(first)).map(|_| file)).await?;
-    Ok(Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file).take(length))))
+async fn part(content: Content, first: u64, length: u64) -> Result<Body, Refusal> {
+    match content {
+        Content::File(mut file) => {
+            let file = blocking(move || file.seek(SeekFrom::Start(first)).map(|_| file)).await?;
+            Ok(Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file).take(length))))
+        }
+        Content::Text(text) => {
+            let mut text = Cursor::new(text);
+            text.set_position(first);
+            Ok(Body::from_stream(ReaderStream::new(text.take(length))))
+        }
+    }
 }
 
 async fn write(home: Arc<Home>, path: Vec<String>, request: Request<Body>) -> Result<Response, Refusal> {

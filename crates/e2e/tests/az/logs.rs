@@ -242,6 +242,68 @@ fn on_the_pages(stage: &Stage, program: &str) {
 }
 
 #[test]
+fn every_log_that_is_listed_can_be_read_also_of_what_is_gone() {
+    let stage = Stage::shop();
+    stage.container("side", 9000, false, "print a-word-from-the-side serve 9000");
+    stage.until_answers("shop", "/peer/9000/", |answer| answer.body.starts_with("hello"));
+    stage.az.ok("webapp sitecontainers delete -g rg1 -n shop --container-name side".split(' '));
+    stage.until_answers("shop", "/peer/9000/", |answer| answer.body.starts_with("nobody"));
+    let first = stage.az.json("webapp list-instances -g rg1 -n shop");
+    // A restart makes another instance.
+    stage
+        .az
+        .ok("webapp config appsettings set -g rg1 -n shop --settings WEBSITES_ENABLE_APP_SERVICE_STORAGE=true A=1".split(' '));
+    stage.until_answers("shop", "/env", |answer| answer.body.contains("\nA=1"));
+    pillion_e2e::eventually("the first instance has ended", || {
+        let status = stage.copy.json(&["status", "shop"]).to_string();
+        !status.contains(first[0]["name"].as_str().expect("a name"))
+    });
+    on_the_pages(
+        &stage,
+        r#"
+logs = s.get(scm + "/api/logs/docker").json()
+assert len(logs) >= 3 and len({one["machineName"] for one in logs}) >= 2, logs
+for one in logs:
+    got = s.get(one["href"])
+    assert got.status_code == 200 and got.content, (one, got.text)
+    file = s.get(scm + "/api/vfs/" + one["path"].removeprefix("/home/"))
+    assert file.status_code == 200 and file.headers["ETag"], (one, file.text)
+    assert file.content.startswith(got.content) or got.content.startswith(file.content), one
+    for changed in [s.put(file.url, data=b"x", headers={"If-Match": "*"}), s.delete(file.url, headers={"If-Match": "*"})]:
+        assert changed.status_code == 405 and changed.headers["Allow"] == "GET, HEAD", changed.text
+side = [one for one in logs if "/side/" in one["href"]][0]
+assert b"a-word-from-the-side" in s.get(side["href"]).content
+ended = side["href"].replace("follow=false", "follow=true")
+assert b"a-word-from-the-side" in s.get(ended, timeout=20).content, "what has ended is not followed"
+assert s.get(scm + "/api/sitecontainers/main/logs?follow=false&instance=nothing").status_code == 404
+assert s.get(scm + "/api/sitecontainers/nothing/logs?follow=false").status_code == 404
+assert s.put(scm + "/api/vfs/LogFiles/own.txt", data=b"mine").status_code == 201
+listed = {one["name"]: one for one in s.get(scm + "/api/vfs/LogFiles/").json()}
+assert set(listed) == {one["path"].rsplit("/", 1)[1] for one in logs} | {"own.txt"}, listed
+assert all(s.get(one["href"]).status_code == 200 for one in listed.values()), listed
+instance = logs[0]["machineName"]
+for wanted in {one["machineName"] for one in logs}:
+    files = s.get(scm + "/api/startuplogs", params={"instance": wanted}).json()["files"]
+    assert files, wanted
+    for file in files:
+        told = s.get(file["href"])
+        assert told.status_code == 200 and told.headers["X-StartupLog-Outcome"] == file["type"], told.text
+everything = s.get(scm + "/api/startuplogs").json()["files"]
+assert len(everything) > len(files), (everything, files)
+assert s.get(scm + "/api/startuplogs?instance=nothing").json() == {"files": []}
+"#,
+    );
+    let instance = stage.az.json("webapp list-instances -g rg1 -n shop");
+    let instance = instance[0]["name"].as_str().expect("a name");
+    let listed = stage.az.json(&format!("webapp log startup list -g rg1 -n shop --instance {instance}"));
+    let name = listed[0]["name"].as_str().unwrap_or_else(|| panic!("{listed}"));
+    let shown = stage.az.json(&format!("webapp log startup show -g rg1 -n shop --instance {instance}"));
+    assert_eq!(shown["filename"], name, "{shown}");
+    let named = stage.az.json(&format!("webapp log startup show -g rg1 -n shop --filename {name}"));
+    assert!(named.to_string().contains("ready"), "{named}");
+}
+
+#[test]
 fn the_scm_pages_tell_of_files_logs_settings_and_keep_to_the_apps_own_home() {
     let stage = Stage::shop();
     stage
