@@ -10,6 +10,7 @@ mod later;
 mod logs;
 mod ranges;
 mod session;
+mod settings;
 mod shell;
 mod site;
 mod socket;
@@ -94,7 +95,12 @@ impl Deed {
         }
         let what = format!("{method} /{}", call.rest.join("/"));
         let what = what.chars().filter(|letter| !letter.is_control()).take(200).collect();
-        let action = if enters { "exec" } else { "files" };
+        let settings = call.rest.get(1).is_some_and(|part| part.eq_ignore_ascii_case("settings"));
+        let action = match (enters, settings) {
+            (true, _) => "exec",
+            (false, true) => "settings",
+            (false, false) => "files",
+        };
         Some(Deed { caller: call.caller.clone(), site: call.site.to_string(), action: format!("scm/{action}"), what })
     }
 
@@ -124,7 +130,7 @@ async fn route(scm: &Arc<Scm>, call: Call, request: Request<Body>) -> Result<Res
         ["api", "startuplogs", "summary"] if reading => startup::summary(scm, &call).await,
         ["api", "startuplogs", _] if reading => startup::one(scm, &call).await,
         ["api", "troubleshoot", "config"] if reading => status::configuration(scm, &call).await,
-        ["api", "settings"] if reading => status::settings(scm, &call).await,
+        ["api", "settings", ..] => settings::answer(scm, &call, request).await,
         ["exec", "shell"] if reading => shell::open(scm, call, request).await,
         ["exec", "execute"] if method == Method::POST => shell::execute(scm, &call, request).await,
         ["appservicetunnel", "tunnel.ashx"] if reading => tunnel::answer(scm, call, request).await,

@@ -342,4 +342,25 @@ assert s.delete(note, headers={"If-Match": "*"}).status_code in (200, 204)
 assert s.get(note).status_code == 404
 "#,
     );
+    // Changes of settings reach the containers, and are written down.
+    on_the_pages(
+        &stage,
+        r#"
+settings = scm + "/api/settings"
+assert s.post(settings, json={"B": "two", "C": True}).status_code == 204
+assert s.get(settings + "/B").json() == "two"
+assert {"A": "1", "B": "two", "C": "true"}.items() <= s.get(settings).json().items(), s.get(settings).text
+assert s.get(settings + "/D").status_code == s.delete(settings + "/D").status_code == 404
+reserved = s.post(settings, json={"WEBSITE_HOSTNAME": "mine", "E": "1"})
+assert reserved.status_code == 400 and "WEBSITE_HOSTNAME" in reserved.text, reserved.text
+assert s.post(settings, data=b"[1]").status_code == 400
+assert s.put(settings, json={}).status_code == 405
+assert s.delete(settings + "/A").status_code == 204
+assert "A" not in s.get(settings).json() and "E" not in s.get(settings).json()
+"#,
+    );
+    let env = stage.until_answers("shop", "/env", |answer| answer.body.contains("\nB=two") && !answer.body.contains("\nA=1"));
+    assert!(env.body.contains("\nC=true"), "{}", env.body);
+    let audit = stage.copy.ok(["audit"]);
+    assert!(audit.lines().any(|line| line.contains("$shop") && line.contains("config/write")), "{audit}");
 }
