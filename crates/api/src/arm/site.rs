@@ -49,7 +49,7 @@ pub(crate) async fn answer(arm: &Arm, call: &Call, id: &ResourceId) -> Result<An
             &Method::GET,
             [
                 "deployments" | "processes" | "webjobs" | "triggeredwebjobs" | "continuouswebjobs" | "backups"
-                | "publicCertificates",
+                | "publiccertificates",
             ],
         ) => {
             azure.status_of(caller, id).await?;
