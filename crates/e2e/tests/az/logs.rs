@@ -65,6 +65,10 @@ fn log_configuration_and_publishing_credentials_are_kept() {
     assert!(az.json("webapp log show -g rg1 -n shop").to_string().contains("fileSystem"));
     let credentials = az.json("webapp deployment list-publishing-credentials -g rg1 -n shop");
     assert_eq!(credentials["publishingUserName"], "$shop", "{credentials}");
+    let hook = az.json("webapp deployment container config -g rg1 -n shop --enable-cd true");
+    assert!(hook["CI_CD_URL"].as_str().is_some_and(|url| url.contains("/_scm/shop")), "{hook}");
+    let settings = az.json("webapp config appsettings list -g rg1 -n shop").to_string();
+    assert!(settings.contains("DOCKER_ENABLE_CI"), "{settings}");
     let profiles = az.json("webapp deployment list-publishing-profiles -g rg1 -n shop");
     assert!(profiles[0]["publishMethod"].is_string(), "{profiles}");
 }
@@ -88,8 +92,12 @@ fn troubleshooting_names_the_cause_of_a_failed_start() {
     pillion_e2e::eventually("the failure is known", || stage.copy.run(["status", "shop"]).said().contains("exit"));
     let said = stage.az.run("webapp troubleshoot status -g rg1 -n shop -o json".split(' ')).said();
     assert!(said.contains("exit"), "{said}");
-    let startup = stage.az.run("webapp log startup list -g rg1 -n shop -o json".split(' '));
-    assert_eq!(startup.code, 0, "{}", startup.said());
+    let startup = stage.az.json("webapp log startup list -g rg1 -n shop --outcome failure");
+    assert_eq!(startup[0]["type"], "failure", "{startup}");
+    let shown = stage.az.json("webapp log startup show -g rg1 -n shop");
+    assert!(shown["outcome"] == "failure" && shown.to_string().contains("exit"), "{shown}");
+    let configuration = stage.az.json("webapp troubleshoot config -g rg1 -n shop");
+    assert!(configuration.to_string().contains("exit"), "{configuration}");
 }
 
 #[test]
