@@ -10,6 +10,7 @@ mod catalogue;
 mod deployments;
 mod dispatch;
 mod group;
+mod logs;
 mod metrics;
 mod paging;
 mod provider;

@@ -1,6 +1,7 @@
 //! What the TLS endpoint answers: one path in, the authority, the sites' own pages or the resource manager out.
 
 mod refusal;
+mod unread;
 
 use std::net::SocketAddr;
 
@@ -16,6 +17,7 @@ use tower::ServiceExt;
 
 pub use refusal::refuse;
 
+use self::unread::Unread;
 use crate::authority;
 
 /// Where a request came from; every request of the endpoint carries it as an extension.
@@ -54,7 +56,10 @@ impl Front {
             *request.uri_mut() = plain;
         }
         let router = self.router_of(request.uri().path()).clone();
-        router.oneshot(request).await.unwrap_or_else(|never| match never {})
+        let (request, unread) = Unread::of(request);
+        let mut response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+        unread.settle(&mut response).await;
+        response
     }
 
     fn router_of(&self, path: &str) -> &Router {

@@ -3,6 +3,7 @@
 
 pub mod arm;
 mod authority;
+mod container_logs;
 mod definition;
 mod extract;
 mod failure;

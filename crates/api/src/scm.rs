@@ -8,7 +8,9 @@ mod gate;
 mod home;
 mod later;
 mod logs;
+mod ranges;
 mod session;
+mod settings;
 mod shell;
 mod site;
 mod socket;
@@ -29,7 +31,6 @@ use axum::{
 };
 use pillion_azure::Azure;
 use pillion_identity::{Caller, Identity};
-use tokio::sync::Semaphore;
 
 use self::{answer::Refusal, site::Call};
 
@@ -40,14 +41,12 @@ pub(crate) struct Scm {
     /// `apps/` of the state: below it lie the apps' persistent volumes.
     apps: PathBuf,
     tunnels: ssh::Tunnels,
-    /// Held while whole logs are in memory.
-    reading: Semaphore,
 }
 
 /// Builds the router. It proves its callers itself.
 pub fn router(azure: Azure, identity: Identity, apps: PathBuf) -> Router {
     let tunnels = ssh::Tunnels::new(identity.seed("ssh host key"));
-    let scm = Arc::new(Scm { azure, identity, apps, tunnels, reading: Semaphore::new(1) });
+    let scm = Arc::new(Scm { azure, identity, apps, tunnels });
     Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(scm)
 }
 
@@ -96,7 +95,12 @@ impl Deed {
         }
         let what = format!("{method} /{}", call.rest.join("/"));
         let what = what.chars().filter(|letter| !letter.is_control()).take(200).collect();
-        let action = if enters { "exec" } else { "files" };
+        let settings = call.rest.get(1).is_some_and(|part| part.eq_ignore_ascii_case("settings"));
+        let action = match (enters, settings) {
+            (true, _) => "exec",
+            (false, true) => "settings",
+            (false, false) => "files",
+        };
         Some(Deed { caller: call.caller.clone(), site: call.site.to_string(), action: format!("scm/{action}"), what })
     }
 
@@ -126,7 +130,7 @@ async fn route(scm: &Arc<Scm>, call: Call, request: Request<Body>) -> Result<Res
         ["api", "startuplogs", "summary"] if reading => startup::summary(scm, &call).await,
         ["api", "startuplogs", _] if reading => startup::one(scm, &call).await,
         ["api", "troubleshoot", "config"] if reading => status::configuration(scm, &call).await,
-        ["api", "settings"] if reading => status::settings(scm, &call).await,
+        ["api", "settings", ..] => settings::answer(scm, &call, request).await,
         ["exec", "shell"] if reading => shell::open(scm, call, request).await,
         ["exec", "execute"] if method == Method::POST => shell::execute(scm, &call, request).await,
         ["appservicetunnel", "tunnel.ashx"] if reading => tunnel::answer(scm, call, request).await,

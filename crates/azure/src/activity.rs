@@ -90,7 +90,11 @@ impl Wanted {
 }
 
 fn moment(condition: &Condition) -> Result<u64, ArmError> {
-    let at = condition.value.parse::<jiff::Timestamp>().map_err(|wrong| unreadable(condition, &wrong.to_string()))?;
+    let text = &condition.value;
+    // `az` writes its moments in UTC, and does not say so.
+    let unmarked = || text.parse::<jiff::civil::DateTime>().and_then(|at| at.to_zoned(jiff::tz::TimeZone::UTC));
+    let at = text.parse::<jiff::Timestamp>().or_else(|wrong| unmarked().map(|at| at.timestamp()).map_err(|_| wrong));
+    let at = at.map_err(|wrong| unreadable(condition, &wrong.to_string()))?;
     Ok(at.as_millisecond().max(0) as u64)
 }
 

@@ -42,7 +42,7 @@ pub use pillion_arm::{ArmError, ConfigName, Resource, ResourceId, ResourceKind};
 pub use pillion_identity::{Access, Caller};
 pub use pillion_store::Etag;
 pub use remove::{Deleted, Removal};
-pub use service::{ActionAnswer, Azure, Written, correlated, fresh_uuid};
+pub use service::{ActionAnswer, Azure, Written, correlated, fresh_uuid, refusal};
 pub use settings::{LOCATION, Settings};
 pub use settle::{Hold, Settler};
 pub use swap::SwapAction;

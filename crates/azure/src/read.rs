@@ -35,12 +35,20 @@ impl Azure {
     /// # Errors
     /// 403, 404.
     pub async fn list_values(&self, caller: &Caller, id: &ResourceId) -> Result<Value, ArmError> {
+        self.values(caller, id).await.map(|(body, _)| body)
+    }
+
+    /// Gives a config document with its values, and its etag (none where nobody has written it yet).
+    ///
+    /// # Errors
+    /// 403, 404.
+    pub async fn values(&self, caller: &Caller, id: &ResourceId) -> Result<(Value, Option<Etag>), ArmError> {
         allow(caller, Access::Write, id)?;
         self.known_subscription(id)?;
         if self.is_native(id) {
-            return self.native_get(id).await;
+            return self.native_get(id).await.map(|body| (body, None));
         }
-        self.stored(id, Secrets::Shown).map(|(body, _)| body)
+        self.stored(id, Secrets::Shown)
     }
 
     /// Lists the resources of a kind at or below `scope` that the caller may see; children of a site only directly.

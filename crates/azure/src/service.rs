@@ -266,7 +266,7 @@ pub(crate) fn unavailable(wrong: &StoreError) -> ArmError {
 }
 
 /// What the control plane refuses, in ARM's words.
-pub(crate) fn refusal(wrong: &ControlError) -> ArmError {
+pub fn refusal(wrong: &ControlError) -> ArmError {
     let status = match wrong.kind() {
         ErrorKind::NotFound => 404,
         ErrorKind::InTheWay | ErrorKind::Engine(_) | ErrorKind::Exhausted | ErrorKind::Late => 409,

@@ -33,6 +33,9 @@ pub enum ControlError {
     /// An app file made the app; a resource cannot take it over.
     #[error("app `{app}` was made by an app file, so {by} cannot be it")]
     Taken { app: AppName, by: String },
+    /// A command was to be run in a container whose image has no such program.
+    #[error("the image of container `{container}` of app `{app}` has no program `{program}`")]
+    ProgramMissing { app: AppName, container: String, program: String },
     #[error("app `{app}` is stopped")]
     Stopped { app: AppName },
     #[error("an app can have 1 to {max} instances, not {asked}")]
@@ -74,7 +77,8 @@ impl ControlError {
             ControlError::AppNotFound { .. }
             | ControlError::RevisionNotFound { .. }
             | ControlError::ContainerNotFound { .. }
-            | ControlError::InstanceNotFound { .. } => ErrorKind::NotFound,
+            | ControlError::InstanceNotFound { .. }
+            | ControlError::ProgramMissing { .. } => ErrorKind::NotFound,
             ControlError::NothingRuns { .. }
             | ControlError::BeingDeleted { .. }
             | ControlError::Owned { .. }
@@ -103,6 +107,7 @@ impl ControlError {
             ControlError::BeingDeleted { .. } => "BeingDeleted",
             ControlError::Owned { .. } => "ManagedByResource",
             ControlError::Taken { .. } => "ManagedByAppFile",
+            ControlError::ProgramMissing { .. } => "ProgramMissing",
             ControlError::Stopped { .. } => "AppStopped",
             ControlError::ScaleOutOfRange { .. } => "ScaleOutOfRange",
             ControlError::PortsExhausted { .. } => "PortsExhausted",
@@ -136,6 +141,7 @@ impl ControlError {
             ControlError::Taken { app, .. } => {
                 Some(format!("choose another name, or delete the app (`pillion delete {app}`) and create the resource again"))
             }
+            ControlError::ProgramMissing { .. } => Some("name one that it has, by its full path or a name in its PATH".into()),
             ControlError::Stopped { app } => Some(format!("`pillion start {app}` starts it")),
             ControlError::ScaleOutOfRange { .. } => None,
             ControlError::PortsExhausted { .. } => Some("delete an app that is no longer needed".into()),

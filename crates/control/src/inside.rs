@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
 use pillion_engine::{ExecRequest, ExecSession, LogLine, LogQuery};
+use pillion_fault::Fault;
 use pillion_model::{AppName, Check, ContainerName, HttpCheck, InstanceId, InstancePhase, RevisionNumber};
 use pillion_store::Document;
 
@@ -26,9 +27,6 @@ impl Control {
     /// `ContainerNotFound`, `AppNotFound`, what the engine says.
     pub async fn logs(&self, app: &AppName, which: LogSelection) -> Result<BoxStream<'static, LogLine>, ControlError> {
         let document = self.record(app).await?;
-        if let Some(container) = &which.container {
-            self.knows_container(app, &document, container).await?;
-        }
         let query = LogQuery {
             app: Some(app.clone()),
             instance: which.instance,
@@ -37,13 +35,22 @@ impl Control {
             since: which.since,
             tail: which.tail,
         };
+        if let Some(container) = &query.container
+            && let Err(unknown) = self.knows_container(app, &document, container).await
+        {
+            // One that was removed has lines as long as its log is kept.
+            let newest = LogQuery { follow: false, since: None, tail: Some(1), ..query.clone() };
+            if self.shared.engine.logs(newest).await.map_err(engine_error)?.next().await.is_none() {
+                return Err(unknown);
+            }
+        }
         self.shared.engine.logs(query).await.map_err(engine_error)
     }
 
     /// Runs a command in a container (main where none is named) of an instance (a ready one where none is named).
     ///
     /// # Errors
-    /// `NothingRuns`, `InstanceNotFound`, `ContainerNotFound`, what the engine says.
+    /// `NothingRuns`, `InstanceNotFound`, `ContainerNotFound`, `ProgramMissing`, what the engine says.
     pub async fn exec(
         &self,
         app: &AppName,
@@ -77,7 +84,14 @@ impl Control {
             }
             None => self.main_of(app, chosen.status.revision).await?,
         };
-        self.shared.engine.exec(&chosen.status.id, container.as_str(), exec).await.map_err(engine_error)
+        let session = self.shared.engine.exec(&chosen.status.id, container.as_str(), exec).await;
+        session.map_err(|diagnosis| {
+            // The fault's own hint is for a container that cannot start.
+            if let Fault::CommandMissing { command, .. } = diagnosis.fault {
+                return ControlError::ProgramMissing { app: app.clone(), container: container.to_string(), program: command };
+            }
+            engine_error(diagnosis)
+        })
     }
 
     /// Asks the main container of an instance once, whether it passes a check; its port is the instance's where the check

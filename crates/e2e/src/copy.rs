@@ -121,7 +121,14 @@ impl Copy {
 
     /// Starts `pillion ARGS`.
     pub fn spawn<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Running {
-        Running::start(Command::new(&self.exe).args(args).env("PILLION_ROOT", self.root.path()).env("NO_COLOR", "1"))
+        Running::start(self.command(args).env("NO_COLOR", "1"))
+    }
+
+    /// Makes the command `pillion ARGS`.
+    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(&self.exe);
+        command.args(args).env("PILLION_ROOT", self.root.path());
+        command
     }
 
     /// Writes an app file into the copy's directory and returns its path.

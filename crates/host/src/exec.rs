@@ -16,9 +16,12 @@ pub(crate) async fn open(dir: &InstanceDir, container: &str, request: ExecReques
     let spec = ExecSpec { argv: request.argv, env: request.env, cwd: None, user: None, terminal: request.tty.is_some() };
     let size = request.tty.map(|size| (size.columns, size.rows));
     let mut session = client.exec(container, spec, size).await.map_err(|error| match error {
-        ClientError::Refused { reason } => Diagnosis {
+        ClientError::Refused { reason, fault } => Diagnosis {
             container: Some(container.to_owned()),
-            fault: Fault::StartFailed { doing: "running the command".to_owned(), reason },
+            fault: match fault.map(|fault| *fault) {
+                Some(missing @ Fault::CommandMissing { .. }) => missing,
+                Some(_) | None => Fault::StartFailed { doing: "running the command".to_owned(), reason },
+            },
             log_tail: Vec::new(),
         },
         other => diagnose(&other),

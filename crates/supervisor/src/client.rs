@@ -41,7 +41,7 @@ pub enum ClientError {
     #[error("the supervisor went away before it answered")]
     Gone,
     #[error("the supervisor refused: {reason}")]
-    Refused { reason: String },
+    Refused { reason: String, fault: Option<Box<Fault>> },
     #[error("{0}")]
     Failed(Box<Fault>),
     #[error("the supervisor gave an answer that does not belong to the request")]
@@ -106,7 +106,7 @@ impl Client {
         wire::write(&mut self.stream, request).await?;
         match wire::read(&mut self.stream).await? {
             Some(Reply::Ok) => Ok(()),
-            Some(Reply::Refused { reason }) => Err(ClientError::Refused { reason }),
+            Some(Reply::Refused { reason, fault }) => Err(ClientError::Refused { reason, fault }),
             Some(Reply::Failed { fault }) => Err(ClientError::Failed(fault)),
             Some(_) => Err(ClientError::OutOfPlace),
             None => Err(ClientError::Gone),
@@ -133,7 +133,7 @@ impl Client {
         wire::write(&mut self.stream, &request).await?;
         match wire::read(&mut self.stream).await? {
             Some(Reply::Ok) => {}
-            Some(Reply::Refused { reason }) => return Err(ClientError::Refused { reason }),
+            Some(Reply::Refused { reason, fault }) => return Err(ClientError::Refused { reason, fault }),
             Some(_) => return Err(ClientError::OutOfPlace),
             None => return Err(ClientError::Gone),
         }
@@ -168,7 +168,7 @@ impl Watch {
     pub async fn next(&mut self) -> Result<Option<(InstanceStatus, Vec<Event>)>, ClientError> {
         match wire::read(&mut self.stream).await? {
             Some(Reply::State { status, events }) => Ok(Some((*status, events))),
-            Some(Reply::Refused { reason }) => Err(ClientError::Refused { reason }),
+            Some(Reply::Refused { reason, fault }) => Err(ClientError::Refused { reason, fault }),
             Some(_) => Err(ClientError::OutOfPlace),
             None => Ok(None),
         }

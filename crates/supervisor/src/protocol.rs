@@ -66,6 +66,9 @@ pub enum Reply {
     Ok,
     Refused {
         reason: String,
+        /// Where the reason is one that can be told apart; supervisors of before say none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Box<pillion_fault::Fault>>,
     },
     /// The check said no.
     Failed {

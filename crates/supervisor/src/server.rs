@@ -74,7 +74,7 @@ async fn serve(mut stream: UnixStream, asks: &mpsc::Sender<Ask>, shared: &Rc<Sha
         Ok(Ok(None)) | Err(_) => return Ok(()),
         Ok(Err(WireError::Malformed(error))) => {
             let reason = format!("this supervisor does not understand the request: {error}");
-            return wire::write(&mut stream, &Reply::Refused { reason }).await;
+            return wire::write(&mut stream, &Reply::Refused { reason, fault: None }).await;
         }
         Ok(Err(error)) => return Err(error),
     };
@@ -94,12 +94,12 @@ async fn serve(mut stream: UnixStream, asks: &mpsc::Sender<Ask>, shared: &Rc<Sha
         Request::Kill => Ask::Kill { answer },
     };
     let reply = if asks.send(ask).await.is_err() {
-        Reply::Refused { reason: "the instance has ended".into() }
+        Reply::Refused { reason: "the instance has ended".into(), fault: None }
     } else {
         match answered.await {
             Ok(Ok(())) => Reply::Ok,
-            Ok(Err(error)) => Reply::Refused { reason: whole(&error) },
-            Err(_) => Reply::Refused { reason: "the instance has ended".into() },
+            Ok(Err(error)) => Reply::Refused { reason: whole(&error), fault: None },
+            Err(_) => Reply::Refused { reason: "the instance has ended".into(), fault: None },
         }
     };
     wire::write(&mut stream, &reply).await
@@ -107,7 +107,7 @@ async fn serve(mut stream: UnixStream, asks: &mpsc::Sender<Ask>, shared: &Rc<Sha
 
 async fn run_check(shared: &Shared, container: &str, check: &Check, timeout_ms: u64) -> Reply {
     let Some(process) = shared.process_of(container) else {
-        return Reply::Refused { reason: format!("container `{container}` does not run") };
+        return Reply::Refused { reason: format!("container `{container}` does not run"), fault: None };
     };
     let asked = Asked { kind: ProbeKind::Readiness, check, port: None, timeout_ms };
     match shared.machine.check(process, asked).await {

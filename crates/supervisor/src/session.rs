@@ -57,7 +57,7 @@ pub(crate) async fn run(
 ) -> Result<(), WireError> {
     let (process, mut ends) = match start(shared, container, &exec, tty_size).await {
         Ok(started) => started,
-        Err(reason) => return wire::write(&mut stream, &Reply::Refused { reason }).await,
+        Err(NotStarted { reason, fault }) => return wire::write(&mut stream, &Reply::Refused { reason, fault }).await,
     };
     // Reaped whatever becomes of the session: a dead process that nobody reaps keeps its container from ending.
     let waiting = Rc::clone(&process);
@@ -88,18 +88,35 @@ pub(crate) async fn run(
     }
 }
 
+/// Why there is no session.
+struct NotStarted {
+    reason: String,
+    fault: Option<Box<Fault>>,
+}
+
+impl From<String> for NotStarted {
+    fn from(reason: String) -> Self {
+        Self { reason, fault: None }
+    }
+}
+
+impl From<Fault> for NotStarted {
+    fn from(fault: Fault) -> Self {
+        Self { reason: fault.to_string(), fault: Some(Box::new(fault)) }
+    }
+}
+
 async fn start(
     shared: &Shared,
     container: &str,
     exec: &ExecSpec,
     tty_size: Option<(u16, u16)>,
-) -> Result<(Rc<dyn Process>, Ends), String> {
+) -> Result<(Rc<dyn Process>, Ends), NotStarted> {
     let process = shared.process_of(container).ok_or_else(|| format!("container `{container}` does not run"))?;
     let broken = |error: io::Error| format!("the streams cannot be made: {error}");
-    let started = |fault: Fault| fault.to_string();
     if exec.terminal {
         let (columns, rows) = tty_size.unwrap_or((80, 24));
-        let child = process.exec(exec, ExecStdio::Terminal { columns, rows }).await.map_err(started)?;
+        let child = process.exec(exec, ExecStdio::Terminal { columns, rows }).await?;
         let master = child.take_terminal().ok_or_else(|| "the process has no terminal".to_owned())?;
         let master = Rc::new(watched(master, Interest::READABLE | Interest::WRITABLE).map_err(broken)?);
         let ends =
@@ -108,7 +125,7 @@ async fn start(
     }
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| broken(error.into()));
     let ((stdin, our_in), (our_out, stdout), (our_err, stderr)) = (pipe()?, pipe()?, pipe()?);
-    let child = process.exec(exec, ExecStdio::Given { stdin, stdout, stderr }).await.map_err(started)?;
+    let child = process.exec(exec, ExecStdio::Given { stdin, stdout, stderr }).await?;
     let reader = |end| watched(end, Interest::READABLE).map(Rc::new).map_err(broken);
     let ends = Ends {
         stdin: Some(Rc::new(watched(our_in, Interest::WRITABLE).map_err(broken)?)),

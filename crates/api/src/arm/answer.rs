@@ -26,6 +26,8 @@ pub(crate) enum Content {
     None,
     Json(Value),
     Xml(String),
+    /// A file of this type.
+    File(&'static str, Body),
 }
 
 impl Answer {
@@ -39,6 +41,10 @@ impl Answer {
 
     pub(crate) fn empty(status: u16) -> Answer {
         Answer { status, body: Content::None, etag: None, location: None, async_operation: None }
+    }
+
+    pub(crate) fn file(kind: &'static str, body: Body) -> Answer {
+        Answer { body: Content::File(kind, body), ..Answer::empty(200) }
     }
 
     pub(crate) fn xml(text: String) -> Answer {
@@ -94,17 +100,18 @@ pub(crate) fn respond(head: &Head, answered: Result<Answer, ArmError>, without_b
             (Answer::json(refused.status, refused.to_body()), challenge)
         }
     };
-    let (text, kind) = match answer.body {
-        Content::None => (Vec::new(), None),
-        Content::Json(value) => (serde_json::to_vec(&value).unwrap_or_default(), Some("application/json; charset=utf-8")),
-        Content::Xml(text) => (text.into_bytes(), Some("application/xml")),
+    let (body, kind) = match answer.body {
+        Content::None => (Body::empty(), None),
+        Content::Json(value) => (serde_json::to_vec(&value).unwrap_or_default().into(), Some("application/json; charset=utf-8")),
+        Content::Xml(text) => (text.into(), Some("application/xml")),
+        Content::File(kind, body) => (body, Some(kind)),
     };
     let mut status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     // HEAD of what exists is 204: there is nothing to read.
     if without_body && status == StatusCode::OK {
         status = StatusCode::NO_CONTENT;
     }
-    let mut response = Response::new(if without_body { Body::empty() } else { Body::from(text) });
+    let mut response = Response::new(if without_body { Body::empty() } else { body });
     *response.status_mut() = status;
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &str| {

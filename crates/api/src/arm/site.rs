@@ -5,7 +5,7 @@ use pillion_arm::{ArmError, ResourceId, ResourceKind};
 use pillion_azure::{Action, SwapAction};
 use serde_json::{Value, json};
 
-use super::{Answer, Arm, Call, answer::page, metrics, paging::paged, provider, resource};
+use super::{Answer, Arm, Call, answer::page, logs, metrics, paging::paged, provider, resource};
 
 pub(crate) async fn answer(arm: &Arm, call: &Call, id: &ResourceId) -> Result<Answer, ArmError> {
     let azure = &arm.azure;
@@ -49,7 +49,7 @@ pub(crate) async fn answer(arm: &Arm, call: &Call, id: &ResourceId) -> Result<An
             &Method::GET,
             [
                 "deployments" | "processes" | "webjobs" | "triggeredwebjobs" | "continuouswebjobs" | "backups"
-                | "publicCertificates",
+                | "publiccertificates",
             ],
         ) => {
             azure.status_of(caller, id).await?;
@@ -67,10 +67,7 @@ pub(crate) async fn answer(arm: &Arm, call: &Call, id: &ResourceId) -> Result<An
         }
         (&Method::GET, ["providers", "microsoft.insights", "metrics"]) => metrics::values(arm, call, id).await,
         (&Method::GET, ["providers", "microsoft.insights", "metricdefinitions"]) => metrics::definitions(arm, call, id),
-        (&Method::POST, ["containerlogs"]) => {
-            azure.status_of(caller, id).await?;
-            Ok(Answer::empty(204))
-        }
+        (&Method::POST, ["containerlogs"]) => logs::text(arm, caller, id).await,
         (
             _,
             [
@@ -113,6 +110,9 @@ pub(crate) async fn beside(arm: &Arm, call: &Call, id: &ResourceId, kind: &str) 
         (&Method::GET, "instances", ["deployments"]) => {
             azure.status_of(caller, &site).await?;
             Ok(page(Vec::new(), None))
+        }
+        (&Method::POST, "containerlogs", ["download"]) if id.name().eq_ignore_ascii_case("zip") => {
+            logs::archive(arm, caller, &site).await
         }
         (&Method::GET, "sitestatus", []) => {
             let found =

@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{
         HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, WWW_AUTHENTICATE},
+        header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -14,7 +14,8 @@ use pillion_control::{ControlError, ErrorKind};
 use pillion_fault::Words;
 use pillion_identity::AuthError;
 
-use crate::{authority::unauthorised, front::refuse};
+pub(super) use crate::container_logs::time;
+use crate::{authority::unauthorised, container_logs::LogsError, front::refuse};
 
 /// An answer that is not a success.
 #[derive(Debug)]
@@ -23,6 +24,11 @@ pub(super) enum Refusal {
         status: StatusCode,
         code: String,
         message: String,
+    },
+    /// What is there does not take the request's method.
+    NotAllowed {
+        message: String,
+        allowed: &'static str,
     },
     /// Who asks has not proven who they are.
     Unproven {
@@ -43,7 +49,7 @@ impl Refusal {
     /// The sentence alone, for where a stream has begun already.
     pub(super) fn message(&self) -> String {
         match self {
-            Refusal::Said { message, .. } => message.clone(),
+            Refusal::Said { message, .. } | Refusal::NotAllowed { message, .. } => message.clone(),
             Refusal::Unproven { error, .. } => error.to_string(),
         }
     }
@@ -75,10 +81,28 @@ impl From<ControlError> for Refusal {
     }
 }
 
+impl From<LogsError> for Refusal {
+    fn from(error: LogsError) -> Refusal {
+        match error {
+            LogsError::Busy => Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", error.to_string()),
+            LogsError::Control(error) => error.into(),
+            LogsError::Pack(ref source) => {
+                tracing::error!(error = source as &dyn std::error::Error, "the logs could not be packed");
+                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "ArchiveFailed", error.to_string())
+            }
+        }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
             Refusal::Said { status, code, message } => refuse(status, &code, &message),
+            Refusal::NotAllowed { message, allowed } => {
+                let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", &message);
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+                response
+            }
             Refusal::Unproven { error, origin } => {
                 let mut response = unauthorised(&error, &origin);
                 if response.status() == StatusCode::UNAUTHORIZED {
@@ -97,10 +121,4 @@ pub(super) fn text_stream(lines: BoxStream<'static, String>) -> Response {
     let mut response = body.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
-}
-
-/// Renders milliseconds since the epoch as RFC 3339.
-pub(super) fn time(ms: u64) -> String {
-    let at = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()).unwrap_or_default()
 }

@@ -1,10 +1,6 @@
 //! What a site's containers print: streams that go on, lists, archives.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::{Seek, Write},
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{
     Json,
@@ -20,7 +16,6 @@ use pillion_control::{ControlError, LogSelection};
 use pillion_engine::LogLine;
 use pillion_model::InstanceId;
 use serde_json::json;
-use tokio::sync::SemaphorePermit;
 use tokio_util::io::ReaderStream;
 
 use super::{
@@ -29,21 +24,25 @@ use super::{
     site::Call,
     status,
 };
+use crate::container_logs::{self, MOST, Source};
 
 /// Lines of the past that a stream begins with.
 const PAST: usize = 100;
-/// Lines of each container in an archive.
-const MOST: usize = 50_000;
-/// How long a request waits for another that reads whole logs.
-const TURN: Duration = Duration::from_secs(30);
 /// A stream that is silent says so, which finds clients that are gone.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// `GET /api/sitecontainers/{name}/logs`: one container, line by line as they come. `follow=false` ends with the last one.
+/// `GET /api/sitecontainers/{name}/logs`: one container, line by line as they come. `follow=false` ends with the last one, and
+/// so does an instance that has ended, whose lines are there as long as its log is kept.
 pub(super) async fn container(scm: &Scm, call: &Call) -> Result<Response, Refusal> {
     let name = call.rest.get(2).cloned().unwrap_or_default();
-    let follow = call.query("follow") != Some("false");
-    let instance = call.instance(call.status(scm).await?.as_ref())?;
+    let (instance, ended) = match call.instance(call.status(scm).await?.as_ref()) {
+        Ok(instance) => (instance, false),
+        Err(refusal) => match call.query("instance").and_then(|id| id.parse::<InstanceId>().ok()) {
+            Some(id) => (Some(id), true),
+            None => return Err(refusal),
+        },
+    };
+    let follow = !ended && call.query("follow") != Some("false");
     let container = match status::document(scm, call).await? {
         Some(document) => {
             document.definition.containers.keys().map(ToString::to_string).find(|key| key.eq_ignore_ascii_case(&name))
@@ -51,15 +50,21 @@ pub(super) async fn container(scm: &Scm, call: &Call) -> Result<Response, Refusa
         None => None,
     };
     let which = LogSelection {
-        // A container that was removed has lines too; control knows of those that may.
+        // A container that was removed has lines too; control knows of those that have.
         container: Some(container.unwrap_or(name)),
-        instance,
+        instance: instance.clone(),
         follow,
         since: None,
         tail: Some(if follow { PAST } else { MOST }),
     };
-    let lines = scm.azure.control().logs(&call.app, which).await?;
-    let lines = lines.map(|line| format!("{} {}\n", time(line.at_ms), line.text)).boxed();
+    let mut lines = scm.azure.control().logs(&call.app, which).await?.peekable();
+    if let (true, Some(instance)) = (ended, instance)
+        && std::pin::Pin::new(&mut lines).peek().await.is_none()
+    {
+        let message = format!("the site has no instance `{instance}`, and no log of it");
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "InstanceNotFound", message));
+    }
+    let lines = lines.map(|line| container_logs::line(&line)).boxed();
     Ok(text_stream(if follow { never_silent(lines) } else { lines }))
 }
 
@@ -89,50 +94,56 @@ pub(super) async fn stream(scm: &Scm, call: &Call) -> Result<Response, Refusal> 
 
 /// `GET /api/logs/docker`: where each container's log is.
 pub(super) async fn list(scm: &Scm, call: &Call) -> Result<Response, Refusal> {
-    let _turn = turn(scm).await?;
     let base = call.base();
-    let mut all = Vec::new();
-    for ((instance, container), lines) in logs(scm, call).await? {
-        let size: usize = lines.iter().map(|line| line.text.len() + 1).sum();
-        all.push(json!({
-            "machineName": instance,
-            "lastUpdated": lines.last().map(|line| time(line.at_ms)),
-            "size": size,
-            "href": format!("{base}/api/sitecontainers/{container}/logs?follow=false&instance={instance}"),
-            "path": format!("/home/LogFiles/{instance}_{container}.log"),
-        }));
+    let listed: Vec<_> = files(scm, call)
+        .await?
+        .into_iter()
+        .map(|log| {
+            let (instance, container) = &log.source;
+            json!({
+                "machineName": instance,
+                "lastUpdated": time(log.changed_ms),
+                "size": log.text.len(),
+                "href": format!("{base}/api/sitecontainers/{container}/logs?follow=false&instance={instance}"),
+                "path": format!("/home/LogFiles/{}", container_logs::file_name(&log.source)),
+            })
+        })
+        .collect();
+    Ok(Json(listed).into_response())
+}
+
+/// One container's log as a file.
+pub(super) struct LogFile {
+    pub(super) source: Source,
+    pub(super) text: String,
+    pub(super) changed_ms: u64,
+}
+
+impl LogFile {
+    fn of(source: Source, lines: &[LogLine]) -> Option<LogFile> {
+        let changed_ms = lines.last()?.at_ms;
+        Some(LogFile { source, text: container_logs::text(lines), changed_ms })
     }
-    Ok(Json(all).into_response())
+}
+
+/// Reads every log there is.
+pub(super) async fn files(scm: &Scm, call: &Call) -> Result<Vec<LogFile>, Refusal> {
+    let _turn = container_logs::turn().await?;
+    let all = container_logs::all(scm.azure.control(), &call.app).await?;
+    Ok(all.into_iter().filter_map(|(source, lines)| LogFile::of(source, &lines)).collect())
+}
+
+/// Reads the log that a file's name stands for.
+pub(super) async fn file(scm: &Scm, call: &Call, name: &str) -> Result<Option<LogFile>, Refusal> {
+    let Some(source) = container_logs::source_of(name) else { return Ok(None) };
+    let _turn = container_logs::turn().await?;
+    let lines: Vec<LogLine> = container_logs::read(scm.azure.control(), &call.app, Some(&source)).await?.collect().await;
+    Ok(LogFile::of(source, &lines))
 }
 
 /// `GET /api/logs/docker/zip` and `/dump`: all logs, what happened, and how the site is, in one archive.
 pub(super) async fn archive(scm: &Scm, call: &Call) -> Result<Response, Refusal> {
-    let _turn = turn(scm).await?;
-    let mut files = Vec::new();
-    for ((instance, container), lines) in logs(scm, call).await? {
-        let text: String = lines.iter().map(|line| format!("{} {}\n", time(line.at_ms), line.text)).collect();
-        files.push((format!("LogFiles/{instance}_{container}.log"), text));
-    }
-    let control = scm.azure.control();
-    match control.events(&call.app, false).await {
-        Ok(events) => {
-            let lines: Vec<String> =
-                events.map(|event| format!("{} {} {}\n", time(event.at_ms), event.kind, event.text)).collect().await;
-            files.push(("LogFiles/platform.log".to_owned(), lines.concat()));
-        }
-        Err(ControlError::AppNotFound { .. }) => {}
-        Err(other) => return Err(other.into()),
-    }
-    if let Some(status) = call.status(scm).await? {
-        let text = serde_json::to_string_pretty(&status).unwrap_or_default();
-        files.push(("status.json".to_owned(), text));
-    }
-    let packed =
-        tokio::task::spawn_blocking(move || pack(&files)).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    let (file, size) = packed.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "the logs could not be packed");
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "ArchiveFailed", "the logs could not be packed")
-    })?;
+    let (file, size) = container_logs::archive(scm.azure.control(), &call.app).await?;
     let body = Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file)));
     let mut response = body.into_response();
     let headers = response.headers_mut();
@@ -143,66 +154,6 @@ pub(super) async fn archive(scm: &Scm, call: &Call) -> Result<Response, Refusal>
         headers.insert(CONTENT_DISPOSITION, name);
     }
     Ok(response)
-}
-
-/// Waits until no other request holds whole logs in memory.
-async fn turn(scm: &Scm) -> Result<SemaphorePermit<'_>, Refusal> {
-    match tokio::time::timeout(TURN, scm.reading.acquire()).await {
-        Ok(Ok(turn)) => Ok(turn),
-        Ok(Err(_)) | Err(_) => {
-            let message = "other requests are reading whole logs at this moment; try again later";
-            Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message))
-        }
-    }
-}
-
-/// Reads the newest lines of every container of every instance, also of those that are gone: up to [`MOST`] of each, so
-/// that one that prints much takes no room from the others.
-async fn logs(scm: &Scm, call: &Call) -> Result<BTreeMap<(InstanceId, String), Vec<LogLine>>, Refusal> {
-    let mut sources = BTreeSet::new();
-    for one in call.status(scm).await?.iter().flat_map(|status| &status.instances) {
-        sources.extend(one.status.containers.iter().map(|container| (one.status.id.clone(), container.name.to_string())));
-    }
-    // Those that are gone are known by their lines alone; where the control plane has forgotten them, these are all.
-    let mut all: BTreeMap<(InstanceId, String), Vec<LogLine>> = BTreeMap::new();
-    let mut newest = read(scm, call, None).await?;
-    while let Some(line) = newest.next().await {
-        all.entry((line.instance.clone(), line.container.clone())).or_default().push(line);
-    }
-    drop(newest);
-    sources.extend(all.keys().cloned());
-    for source in sources {
-        let lines: Vec<LogLine> = read(scm, call, Some(&source)).await?.collect().await;
-        if !lines.is_empty() {
-            all.insert(source, lines);
-        }
-    }
-    Ok(all)
-}
-
-/// Reads the newest lines of one container, or of all together.
-async fn read(scm: &Scm, call: &Call, source: Option<&(InstanceId, String)>) -> Result<BoxStream<'static, LogLine>, Refusal> {
-    let (instance, container) = source.cloned().unzip();
-    let which = LogSelection { container, instance, follow: false, since: None, tail: Some(MOST) };
-    match scm.azure.control().logs(&call.app, which).await {
-        Ok(lines) => Ok(lines),
-        // One that was there a moment ago may be forgotten by now.
-        Err(ControlError::AppNotFound { .. } | ControlError::ContainerNotFound { .. }) => Ok(futures::stream::empty().boxed()),
-        Err(other) => Err(other.into()),
-    }
-}
-
-fn pack(files: &[(String, String)]) -> std::io::Result<(std::fs::File, u64)> {
-    let mut archive = zip::ZipWriter::new(tempfile::tempfile()?);
-    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
-    for (name, text) in files {
-        archive.start_file(name.as_str(), options).map_err(std::io::Error::other)?;
-        archive.write_all(text.as_bytes())?;
-    }
-    let mut file = archive.finish().map_err(std::io::Error::other)?;
-    let size = file.stream_position()?;
-    file.rewind()?;
-    Ok((file, size))
 }
 
 fn never_silent(lines: BoxStream<'static, String>) -> BoxStream<'static, String> {
@@ -217,24 +168,7 @@ fn never_silent(lines: BoxStream<'static, String>) -> BoxStream<'static, String>
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
     use super::*;
-
-    #[test]
-    fn an_archive_holds_every_file() {
-        let files = [("LogFiles/a.log".to_owned(), "one\n".repeat(1000)), ("status.json".to_owned(), "{}".to_owned())];
-        let (mut file, size) = pack(&files).unwrap();
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).unwrap();
-        assert_eq!(bytes.len() as u64, size);
-        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
-        for (name, text) in files {
-            let mut found = String::new();
-            archive.by_name(&name).unwrap().read_to_string(&mut found).unwrap();
-            assert_eq!(found, text);
-        }
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_stream_says_so_and_goes_on() {

@@ -106,8 +106,8 @@ async fn terminal(socket: Socket, azure: Azure, place: Place, argv: Vec<String>)
     }
     let session = match place.run(&azure, at_terminal(argv, None, window)).await {
         Ok(session) => session,
-        Err(refusal) => {
-            let _ = to_client.send(Message::text(format!("{}\r\n", refusal.message()))).await;
+        Err(not) => {
+            let _ = to_client.send(Message::text(format!("{}\r\n", Refusal::from(not).message()))).await;
             let _ = to_client.send(closing(CloseCode::Error, "no shell")).await;
             return;
         }

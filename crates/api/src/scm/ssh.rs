@@ -14,7 +14,10 @@ use russh::{
 };
 use tokio::{io::DuplexStream, sync::mpsc, task::JoinSet};
 
-use super::session::{Place, at_terminal, shell, size};
+use super::{
+    answer::Refusal,
+    session::{NotRun, Place, Wanted, at_terminal, size},
+};
 
 const USER: &str = "root";
 const PASSWORD: &str = "Docker!";
@@ -78,23 +81,33 @@ struct Open {
 }
 
 impl Connection {
-    async fn run(&mut self, channel: ChannelId, argv: Vec<String>, session: &mut Session) -> Result<(), russh::Error> {
+    async fn run(&mut self, channel: ChannelId, wanted: Wanted, session: &mut Session) -> Result<(), russh::Error> {
         let Some(open) = self.channels.get_mut(&channel).filter(|open| open.input.is_none()) else {
             return session.channel_failure(channel);
         };
-        let request = match &open.terminal {
+        let request = |argv| match &open.terminal {
             Some((term, size)) => at_terminal(argv, Some(term), *size),
             None => ExecRequest { argv, env: Vec::new(), tty: None },
         };
-        match self.place.run(&self.azure, request).await {
+        let ran = match (self.place.run(&self.azure, request(wanted.argv)).await, wanted.without_shell) {
+            (Err(NotRun::NoShell { .. }), Some(argv)) => self.place.run(&self.azure, request(argv)).await,
+            (ran, _) => ran,
+        };
+        match ran {
             Ok(ExecSession { input, output }) => {
                 open.input = Some(input);
                 session.channel_success(channel)?;
                 self.processes.spawn(pump(session.handle(), channel, output));
             }
-            Err(refusal) => {
+            Err(not) => {
                 session.channel_success(channel)?;
-                session.extended_data(channel, 1, format!("{}\r\n", refusal.message()).into_bytes())?;
+                let message = format!("{}\r\n", Refusal::from(not).message()).into_bytes();
+                match open.terminal {
+                    _ if wanted.silent => {}
+                    // A terminal has one stream: `az` reads no other of it.
+                    Some(_) => session.data(channel, message)?,
+                    None => session.extended_data(channel, 1, message)?,
+                }
                 session.exit_status_request(channel, 126)?;
                 session.close(channel)?;
             }
@@ -153,12 +166,12 @@ impl Handler for Connection {
     }
 
     async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
-        self.run(channel, shell(None), session).await
+        self.run(channel, Wanted::login_shell(), session).await
     }
 
     async fn exec_request(&mut self, channel: ChannelId, command: &[u8], session: &mut Session) -> Result<(), Self::Error> {
-        let command = String::from_utf8_lossy(command).into_owned();
-        self.run(channel, line(&command), session).await
+        let command = String::from_utf8_lossy(command);
+        self.run(channel, Wanted::line(&command), session).await
     }
 
     async fn data(&mut self, channel: ChannelId, data: &[u8], _session: &mut Session) -> Result<(), Self::Error> {
@@ -190,16 +203,6 @@ impl Handler for Connection {
     }
 }
 
-/// A command line: through the image's shell where it needs one, by itself where it is plain words.
-fn line(command: &str) -> Vec<String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" -_./=:,@%+".contains(&byte);
-    if command.bytes().all(plain) && !command.trim().is_empty() {
-        // An image may have no shell at all.
-        return command.split_whitespace().map(str::to_owned).collect();
-    }
-    vec!["/bin/sh".to_owned(), "-c".to_owned(), command.to_owned()]
-}
-
 async fn pump(handle: Handle, channel: ChannelId, mut output: mpsc::Receiver<ExecOutput>) {
     let mut status = 255;
     while let Some(next) = output.recv().await {
@@ -226,17 +229,5 @@ fn code(exit: &Exit) -> u32 {
         // As shells tell of it.
         Exit::Signal { signal, .. } => 128 + u32::try_from(*signal).unwrap_or(0),
         Exit::Oom { .. } => 137,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::line;
-
-    #[test]
-    fn plain_words_need_no_shell() {
-        assert_eq!(line("ls -la /tmp"), ["ls", "-la", "/tmp"]);
-        assert_eq!(line("echo $HOME"), ["/bin/sh", "-c", "echo $HOME"]);
-        assert_eq!(line("a | b"), ["/bin/sh", "-c", "a | b"]);
     }
 }

@@ -6,13 +6,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use pillion_control::{AppDocument, ControlError, InstanceView};
-use pillion_identity::Caller;
 use pillion_model::{ContainerPhase, ContainerStatus};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     Scm,
     answer::{Refusal, time},
+    settings,
     site::Call,
 };
 
@@ -52,11 +52,6 @@ pub(super) async fn containers(scm: &Scm, call: &Call, only: Option<&String>) ->
     Ok(Json(all).into_response())
 }
 
-/// `GET /api/settings`: the app settings.
-pub(super) async fn settings(scm: &Scm, call: &Call) -> Result<Response, Refusal> {
-    Ok(Json(app_settings(scm, call).await?).into_response())
-}
-
 /// `GET /api/troubleshoot/config`: what the running revision was made of.
 pub(super) async fn configuration(scm: &Scm, call: &Call) -> Result<Response, Refusal> {
     let Some(status) = call.status(scm).await? else {
@@ -76,7 +71,7 @@ pub(super) async fn configuration(scm: &Scm, call: &Call) -> Result<Response, Re
         }
         row("Instances", status.wanted.to_string(), format!("{} ready", status.ready));
     }
-    for name in app_settings(scm, call).await?.keys() {
+    for name in settings::read(scm, call).await?.0.keys() {
         row(name, "set".to_owned(), "application setting; its value is not shown here".to_owned());
     }
     if let Some(diagnosis) = &status.diagnosis {
@@ -97,13 +92,6 @@ pub(super) async fn document(scm: &Scm, call: &Call) -> Result<Option<AppDocumen
         Err(ControlError::AppNotFound { .. }) => Ok(None),
         Err(other) => Err(other.into()),
     }
-}
-
-async fn app_settings(scm: &Scm, call: &Call) -> Result<Map<String, Value>, Refusal> {
-    // The caller was let in by the site's own credential or role, which is enough for its own settings.
-    let id = call.site.config(pillion_arm::ConfigName::AppSettings);
-    let listed = scm.azure.list_values(&Caller::machine(), &id).await?;
-    Ok(listed["properties"].as_object().cloned().unwrap_or_default())
 }
 
 fn shown(instance: &InstanceView, status: &ContainerStatus, document: Option<&AppDocument>) -> Value {

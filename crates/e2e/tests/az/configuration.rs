@@ -111,11 +111,15 @@ fn autoscale_settings_and_storage_mounts_are_kept_and_shown() {
     az.ok(rule.into_iter().chain(["--condition", "CpuPercentage > 70 avg 5m"]));
     let shown = az.json("monitor autoscale show -g rg1 -n scale");
     assert!(shown.to_string().contains("CpuPercentage"), "{shown}");
+    assert_eq!(names(&az.json("monitor autoscale list -g rg1")), ["scale"]);
     az.ok("monitor autoscale delete -g rg1 -n scale".split(' '));
+    assert_eq!(az.json("monitor autoscale list -g rg1"), json!([]));
     let add = "webapp config storage-account add -g rg1 -n shop --custom-id data --storage-type AzureFiles --account-name a --share-name s --access-key k --mount-path /mnt/s";
     az.ok(add.split(' '));
     let listed = az.json("webapp config storage-account list -g rg1 -n shop");
     assert!(listed.to_string().contains("/mnt/s"), "{listed}");
+    az.ok("webapp config storage-account delete -g rg1 -n shop --custom-id data".split(' '));
+    assert_eq!(az.json("webapp config storage-account list -g rg1 -n shop"), json!([]));
 }
 
 #[test]

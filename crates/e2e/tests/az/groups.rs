@@ -67,6 +67,10 @@ fn resources_are_listed_with_filters_and_shown_by_id() {
     assert_eq!(az.json("provider show -n Microsoft.Web")["registrationState"], "Registered");
     let activity = az.json("monitor activity-log list -g rg1 --offset 1h");
     assert!(activity.as_array().is_some_and(|list| !list.is_empty()), "{activity}");
+    let certificates = format!("{}/publicCertificates?api-version=2024-11-01", shown["id"].as_str().expect("an id"));
+    assert_eq!(az.json(&format!("rest --url {certificates}"))["value"], json!([]));
+    az.ok("resource delete -g rg1 -n shop --resource-type Microsoft.Web/sites".split(' '));
+    assert_eq!(az.json("webapp list"), json!([]));
 }
 
 #[test]

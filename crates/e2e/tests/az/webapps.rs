@@ -142,3 +142,42 @@ fn a_native_app_is_seen_by_az_and_changed_only_where_it_is_owned() {
     let (_, said) = stage.az.refused("webapp config appsettings set -g pillion -n native --settings A=1");
     assert!(said.contains("app file"), "{said}");
 }
+
+#[test]
+fn apps_of_code_and_of_compose_say_that_they_do_not_run_yet_and_compose_is_converted() {
+    let stage = Stage::new();
+    let az = &stage.az;
+    // Code: the app is made, and what it lacks is said where people look.
+    az.ok("webapp create -g rg1 -p plan1 -n code --runtime PYTHON:3.12".split(' '));
+    assert_eq!(az.json("webapp config show -g rg1 -n code")["linuxFxVersion"], "PYTHON|3.12");
+    pillion_e2e::eventually("its revision is refused", || {
+        stage.copy.run(["status", "code", "--output", "json"]).stdout.contains("CodeNotYetSupported")
+    });
+    let (_, said) = az.refused("webapp deploy -g rg1 -n code --src-url https://example.invalid/app.zip --type zip");
+    assert!(said.contains("run the code as a container image"), "{said}");
+    assert_eq!(az.json("webapp log deployment show -g rg1 -n code"), json!([]));
+    let ran = az.run("webapp troubleshoot deployment -g rg1 -n code".split(' '));
+    assert!(ran.code == 0 && !ran.said().contains("Traceback"), "{}", ran.said());
+    // Compose.
+    let compose = format!(
+        "services:\n  web:\n    image: {image}\n    command: serve 8080\n    ports: ['8080:8080']\n    environment:\n      WORD: hello\n  \
+         side:\n    image: {image}\n    command: serve 9000\n    ports: ['9000:9000']\n",
+        image = stage.puppet
+    );
+    let file = stage.copy.file("compose.yml", &compose);
+    let create = "webapp create -g rg1 -p plan1 -n shop --multicontainer-config-type COMPOSE --multicontainer-config-file";
+    az.ok(create.split(' ').chain([file.to_str().expect("a path")]));
+    pillion_e2e::eventually("its revision is refused", || {
+        stage.copy.run(["status", "shop", "--output", "json"]).stdout.contains("ComposeNotYetSupported")
+    });
+    let said = az.run("webapp troubleshoot status -g rg1 -n shop -o json".split(' ')).said();
+    assert!(said.contains("ComposeNotYetSupported") || said.contains("Compose"), "{said}");
+    az.agree("webapp sitecontainers convert -g rg1 -n shop --mode sitecontainers");
+    let mut converted = az.json("webapp sitecontainers list -g rg1 -n shop");
+    let converted = converted.as_array_mut().expect("a list");
+    converted.sort_by_key(|one| one["name"].to_string());
+    let told: Vec<_> = converted.iter().map(|one| (&one["name"], &one["isMain"], &one["targetPort"])).collect();
+    assert_eq!(told, [(&json!("side"), &json!(false), &json!("9000")), (&json!("web"), &json!(true), &json!("8080"))]);
+    stage.until_answers("shop", "/peer/9000/", |answer| answer.body.starts_with("hello"));
+    stage.until_answers("shop", "/env", |answer| answer.body.contains("\nWORD=hello"));
+}

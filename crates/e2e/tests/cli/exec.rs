@@ -5,9 +5,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-use pillion_e2e::{Images, Packed, built, eventually};
+use pillion_e2e::{Images, Packed, Terminal, built, eventually};
 
-use crate::{shop::Shop, terminal::Terminal};
+use crate::shop::Shop;
 
 #[test]
 fn exit_codes_and_streams_pass_through() {
@@ -49,7 +49,8 @@ fn input_reaches_the_command_and_a_terminal_has_the_callers_size() {
     writer.join().expect("the writer ends").expect("all is taken");
     assert!(got.status.success() && got.stdout == given, "{} of {} bytes came back", got.stdout.len(), given.len());
 
-    let terminal = Terminal::start(&shop.copy, &["exec", "shop", "-c", "box", "-t", "--", "/bin/busybox", "sh"], (100, 30));
+    let terminal =
+        Terminal::start(&shop.copy.command(["exec", "shop", "-c", "box", "-t", "--", "/bin/busybox", "sh"]), (100, 30));
     // A shell throws away what was typed before its prompt.
     terminal.until("# ");
     terminal.say("/bin/busybox stty size\n");

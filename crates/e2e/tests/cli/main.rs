@@ -10,6 +10,5 @@ mod shop;
 mod sidecars;
 mod status;
 mod system;
-mod terminal;
 mod up;
 mod verbs;

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use pillion_e2e::{Copy, Images, Registry, Users, eventually, get};
+use pillion_e2e::{Copy, Images, Registry, Terminal, Users, eventually, get};
 use rustix::process::Signal;
 
 use crate::{
     screen,
     shop::{MAIN, SIDE, Shop},
-    terminal::Terminal,
 };
 
 fn app(copy: &Copy, image: &str) -> PathBuf {
@@ -62,7 +61,7 @@ fn up_on_a_terminal_shows_progress_then_logs_and_stops_by_control_c() {
     let image = Images::new(&registry).puppet();
     let copy = Copy::new();
     let file = app(&copy, &image);
-    let terminal = Terminal::start(&copy, &["up", "-f", file.to_str().expect("text")], (120, 40));
+    let terminal = Terminal::start(&copy.command(["up", "-f", file.to_str().expect("text")]), (120, 40));
     terminal.until("shop is ready");
     terminal.until("puppet listens on 9000");
     assert!(terminal.shows("\u{1b}["), "a terminal gets colours and bars: {}", terminal.text());
@@ -85,7 +84,7 @@ fn a_second_control_c_ends_an_app_that_does_not_want_to_stop() {
              '8080']\n    stop: {{ grace: 100 }}\n"
         ),
     );
-    let terminal = Terminal::start(&copy, &["up", "-f", file.to_str().expect("text")], (120, 40));
+    let terminal = Terminal::start(&copy.command(["up", "-f", file.to_str().expect("text")]), (120, 40));
     terminal.until("shop is ready");
     terminal.until("puppet listens");
     let began = std::time::Instant::now();
@@ -104,7 +103,7 @@ fn progress_on_a_terminal_leaves_one_line_for_each_container_also_of_a_failure()
     let side_is_absent = format!("side: {{ image: '{}'", shop.image.replace("puppet:1", "puppet:77"));
     let app = shop.file(MAIN, SIDE).replace(&format!("side: {{ image: '{}'", shop.image), &side_is_absent);
     let file = shop.copy.file("pillion.yaml", &app);
-    let terminal = Terminal::start(&shop.copy, &["apply", "-f", file.to_str().expect("text")], (120, 40));
+    let terminal = Terminal::start(&shop.copy.command(["apply", "-f", file.to_str().expect("text")]), (120, 40));
     terminal.until("hint:");
     let screen = screen::lines(&terminal.text(), 120);
     for container in ["web", "side"] {

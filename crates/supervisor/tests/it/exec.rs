@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pillion_fault::Exit;
+use pillion_fault::{Exit, Fault};
 use pillion_runtime::spec::ExecSpec;
 use pillion_supervisor::{ClientError, ExecInput, ExecOutput, ExecSession};
 
@@ -91,12 +91,13 @@ async fn what_cannot_be_started_is_refused_with_the_reason() {
     let world = World::started(vec![web(8080)]);
     world.until_ready().await;
     let refusal = |result: Result<ExecSession, ClientError>| match result {
-        Err(ClientError::Refused { reason }) => reason,
+        Err(ClientError::Refused { reason, fault }) => (reason, fault),
         other => panic!("{other:?}"),
     };
     let absent = world.client().await.exec("nobody", line("true"), None).await;
-    assert_eq!(refusal(absent), "container `nobody` does not run");
+    assert_eq!(refusal(absent), ("container `nobody` does not run".to_owned(), None));
     let exec = ExecSpec { argv: vec!["nonesuch".into()], ..line("") };
-    assert!(refusal(world.client().await.exec("web", exec, None).await).contains("nonesuch"));
+    let (reason, fault) = refusal(world.client().await.exec("web", exec, None).await);
+    assert!(reason.contains("nonesuch") && matches!(fault.as_deref(), Some(Fault::CommandMissing { .. })), "{reason} {fault:?}");
     world.stop().await;
 }

@@ -69,7 +69,7 @@ async fn requests_that_cannot_be_are_refused_with_the_reason() {
     world.until_ready().await;
     async fn refusal(client: Client, request: Request) -> String {
         match client.request(&request).await {
-            Err(ClientError::Refused { reason }) => reason,
+            Err(ClientError::Refused { reason, .. }) => reason,
             other => panic!("{other:?}"),
         }
     }
