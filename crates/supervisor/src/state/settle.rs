@@ -207,6 +207,8 @@ impl Container {
                 let quiet = self.diagnosis.is_none() && !instance.unmet(&self.spec).is_empty();
                 quiet.then_some(since + DEPENDENCY_PATIENCE)
             }
+            // Its stop waits for those that depend on it to end, and it is not checked any more.
+            Phase::Running { .. } if self.recycle.is_some() => None,
             Phase::Running { life, health, .. } => health.deadline(life),
             Phase::Stopping { kill_at, .. } => *kill_at,
             Phase::BackOff { until } => Some(*until),
