@@ -172,7 +172,7 @@ fn apps_of_code_and_of_compose_say_that_they_do_not_run_yet_and_compose_is_conve
     });
     let said = az.run("webapp troubleshoot status -g rg1 -n shop -o json".split(' ')).said();
     assert!(said.contains("ComposeNotYetSupported") || said.contains("Compose"), "{said}");
-    az.agree("webapp sitecontainers convert -g rg1 -n shop --mode sitecontainers");
+    az.ok("webapp sitecontainers convert -g rg1 -n shop --mode sitecontainers --yes".split(' '));
     let mut converted = az.json("webapp sitecontainers list -g rg1 -n shop");
     let converted = converted.as_array_mut().expect("a list");
     converted.sort_by_key(|one| one["name"].to_string());

@@ -127,6 +127,9 @@ fn routes(world: &World) -> Vec<(&'static str, String, Value, Reader)> {
             ("GET", "/providers/Microsoft.Insights/metrics", none.clone(), Reader::Sees),
             ("GET", "/providers/Microsoft.Insights/metricDefinitions", none.clone(), Reader::Sees),
             ("PUT", "/extensions/onedeploy", empty.clone(), Reader::Refused),
+            ("POST", "/containerlogs", none.clone(), Reader::Refused),
+            ("POST", "/containerlogs/zip/download", none.clone(), Reader::Refused),
+            ("GET", "/publicCertificates", none.clone(), Reader::Sees),
         ] {
             all.push((method, format!("{at}{tail}"), body, reader));
         }
@@ -235,6 +238,9 @@ const PAGES: &[(&str, &str)] = &[
     ("GET", "/api/troubleshoot/config"),
     ("GET", "/api/settings"),
     ("POST", "/api/settings"),
+    ("GET", "/api/settings/A"),
+    ("DELETE", "/api/settings/A"),
+    ("GET", "/api/vfs/LogFiles/"),
     ("GET", "/api/vfs/"),
     ("PUT", "/api/vfs/site/a.txt"),
     ("DELETE", "/api/vfs/site/a.txt"),
