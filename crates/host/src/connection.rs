@@ -25,7 +25,9 @@ pub(crate) async fn ask(dir: &InstanceDir, request: Request) -> Result<(), Diagn
         Ok(()) => Ok(()),
         // It may be gone before its answer is read: that is what was asked for.
         Err(ClientError::Gone | ClientError::Wire(_)) if ends => Ok(()),
-        Err(ClientError::Failed(fault)) => Err(Diagnosis { container: None, fault: *fault, log_tail: Vec::new() }),
+        Err(ClientError::Refused { fault: Some(fault), .. }) => {
+            Err(Diagnosis { container: None, fault: *fault, log_tail: Vec::new() })
+        }
         Err(error) => Err(diagnose(&error)),
     }
 }

@@ -42,8 +42,6 @@ pub enum ClientError {
     Gone,
     #[error("the supervisor refused: {reason}")]
     Refused { reason: String, fault: Option<Box<Fault>> },
-    #[error("{0}")]
-    Failed(Box<Fault>),
     #[error("the supervisor gave an answer that does not belong to the request")]
     OutOfPlace,
 }
@@ -107,7 +105,6 @@ impl Client {
         match wire::read(&mut self.stream).await? {
             Some(Reply::Ok) => Ok(()),
             Some(Reply::Refused { reason, fault }) => Err(ClientError::Refused { reason, fault }),
-            Some(Reply::Failed { fault }) => Err(ClientError::Failed(fault)),
             Some(_) => Err(ClientError::OutOfPlace),
             None => Err(ClientError::Gone),
         }
@@ -197,7 +194,6 @@ fn output_of(reply: Reply) -> Option<ExecOutput> {
         Reply::Exit { exit } => Some(ExecOutput::Exit(exit)),
         Reply::Ok
         | Reply::Refused { .. }
-        | Reply::Failed { .. }
         | Reply::State { .. }
         | Reply::Stdin { .. }
         | Reply::StdinClosed

@@ -68,11 +68,7 @@ pub enum Reply {
         reason: String,
         /// Where the reason is one that can be told apart; supervisors of before say none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        fault: Option<Box<pillion_fault::Fault>>,
-    },
-    /// The check said no.
-    Failed {
-        fault: Box<Fault>,
+        fault: Option<Box<Fault>>,
     },
     State {
         status: Box<InstanceStatus>,

@@ -112,7 +112,7 @@ async fn run_check(shared: &Shared, container: &str, check: &Check, timeout_ms: 
     let asked = Asked { kind: ProbeKind::Readiness, check, port: None, timeout_ms };
     match shared.machine.check(process, asked).await {
         Ok(()) => Reply::Ok,
-        Err(fault) => Reply::Failed { fault: Box::new(fault) },
+        Err(fault) => Reply::Refused { reason: fault.to_string(), fault: Some(Box::new(fault)) },
     }
 }
 

@@ -203,7 +203,6 @@ async fn input(mut from: OwnedReadHalf, mut stdin: Option<Rc<AsyncFd<OwnedFd>>>,
                 }
             }
             Reply::Ok
-            | Reply::Failed { .. }
             | Reply::Refused { .. }
             | Reply::State { .. }
             | Reply::Stdout { .. }
