@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName};
 use pillion_model::{Access, AccessHeader, AccessRule, AccessRules, Cidr};
 
 use crate::{
-    headers::{self, FORWARDED_FOR, FORWARDED_HOST},
+    headers::{self, FORWARDED_FOR, FORWARDED_HOST, Trust},
     listen::Peer,
     page::Page,
     routes::App,
@@ -22,42 +22,44 @@ pub fn check(app: &App, peer: &Peer, trusted: &[Cidr], headers: &HeaderMap) -> R
         return Ok(());
     }
     let client = headers::client(headers, peer, trusted);
-    match decide(&site.access, client, headers) {
+    let told = Told { client, headers, trust: peer.trust };
+    match decide(&site.access, &told) {
         Access::Allow => Ok(()),
         Access::Deny => Err(Page::forbidden(&app.counters.app, client)),
     }
 }
 
-fn decide(access: &AccessRules, client: IpAddr, headers: &HeaderMap) -> Access {
-    access.rules.iter().find(|rule| fits(rule, client, headers)).map_or(access.others, |rule| rule.then)
+/// What is known of a request.
+struct Told<'a> {
+    client: IpAddr,
+    headers: &'a HeaderMap,
+    trust: Trust,
 }
 
-fn fits(rule: &AccessRule, client: IpAddr, headers: &HeaderMap) -> bool {
-    rule.from.iter().any(|block| block.contains(client))
-        && rule.headers.iter().all(|(header, wanted)| {
-            let Some(found) = headers::outermost(headers, &name(*header)) else { return false };
-            wanted.iter().any(|wanted| is_wanted(*header, wanted, found))
-        })
+fn decide(access: &AccessRules, told: &Told<'_>) -> Access {
+    access.rules.iter().find(|rule| fits(rule, told)).map_or(access.others, |rule| rule.then)
 }
 
-fn name(header: AccessHeader) -> HeaderName {
-    match header {
-        AccessHeader::ForwardedHost => FORWARDED_HOST,
-        AccessHeader::ForwardedFor => FORWARDED_FOR,
-        AccessHeader::FrontDoorId => HeaderName::from_static("x-azure-fdid"),
-        AccessHeader::FrontDoorProbe => HeaderName::from_static("x-fd-healthprobe"),
-    }
+fn fits(rule: &AccessRule, told: &Told<'_>) -> bool {
+    rule.from.iter().any(|block| block.contains(told.client))
+        && rule.headers.iter().all(|(header, wanted)| wanted.iter().any(|wanted| is_wanted(*header, wanted, told)))
 }
 
-fn is_wanted(header: AccessHeader, wanted: &str, found: &[u8]) -> bool {
+/// What anybody can write in `X-Forwarded-*` proves nothing: only proxies that are trusted are heard.
+fn is_wanted(header: AccessHeader, wanted: &str, told: &Told<'_>) -> bool {
+    let says = |name: &HeaderName| {
+        headers::outermost(told.headers, name).is_some_and(|found| wanted.as_bytes().eq_ignore_ascii_case(found))
+    };
     match header {
         AccessHeader::ForwardedFor => {
-            let block = wanted.parse::<Cidr>().ok();
-            block.zip(headers::address(found)).is_some_and(|(block, address)| block.contains(address))
+            told.trust == Trust::Proxy
+                && told.headers.contains_key(FORWARDED_FOR)
+                && wanted.parse::<Cidr>().is_ok_and(|block| block.contains(told.client))
         }
-        AccessHeader::ForwardedHost | AccessHeader::FrontDoorId | AccessHeader::FrontDoorProbe => {
-            wanted.as_bytes().eq_ignore_ascii_case(found)
-        }
+        AccessHeader::ForwardedHost => told.trust == Trust::Proxy && says(&FORWARDED_HOST),
+        // A Front Door is no proxy of this machine's: its id is the proof.
+        AccessHeader::FrontDoorId => says(&HeaderName::from_static("x-azure-fdid")),
+        AccessHeader::FrontDoorProbe => says(&HeaderName::from_static("x-fd-healthprobe")),
     }
 }
 
@@ -66,7 +68,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::headers::Trust;
 
     fn rule(from: &str, then: Access) -> AccessRule {
         AccessRule { from: vec![from.parse().expect("a block")], headers: BTreeMap::new(), then }
@@ -81,7 +82,8 @@ mod tests {
     }
 
     fn answer(rules: &AccessRules, client: &str) -> Access {
-        decide(rules, client.parse().expect("an address"), &HeaderMap::new())
+        let told = Told { client: client.parse().expect("an address"), headers: &HeaderMap::new(), trust: Trust::Stranger };
+        decide(rules, &told)
     }
 
     #[test]
@@ -98,20 +100,42 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_with_headers_wants_one_value_of_each() {
+    fn a_rule_with_headers_wants_one_value_of_each_from_a_proxy_that_is_trusted() {
+        let trusted: Vec<Cidr> = vec!["10.0.0.0/8".parse().expect("a block")];
         let mut asking = rule("0.0.0.0/0", Access::Allow);
         asking.headers = BTreeMap::from([
             (AccessHeader::ForwardedHost, vec!["shop.example".to_owned(), "www.shop.example".to_owned()]),
             (AccessHeader::ForwardedFor, vec!["192.0.2.0/24".to_owned()]),
         ]);
         let rules = AccessRules { rules: vec![asking], others: Access::Deny };
-        let decided = |lines: &[(&str, &str)]| decide(&rules, "10.0.0.1".parse().expect("an address"), &headers(lines));
+        let decided = |from: &str, lines: &[(&str, &str)]| {
+            let peer = Peer::new(from.parse().expect("an address"), None, &trusted);
+            let headers = headers(lines);
+            decide(&rules, &Told { client: headers::client(&headers, &peer, &trusted), headers: &headers, trust: peer.trust })
+        };
+        let proxy = "10.0.0.1:9";
         let host = ("x-forwarded-host", "WWW.shop.example");
-        assert_eq!(decided(&[host, ("x-forwarded-for", "192.0.2.9, 10.0.0.7")]), Access::Allow);
-        assert_eq!(decided(&[host, ("x-forwarded-for", "192.0.2.9:4711")]), Access::Allow);
-        assert_eq!(decided(&[host, ("x-forwarded-for", "198.51.100.1, 192.0.2.9")]), Access::Deny);
-        assert_eq!(decided(&[host]), Access::Deny);
-        assert_eq!(decided(&[("x-forwarded-host", "evil.example"), ("x-forwarded-for", "192.0.2.9")]), Access::Deny);
+        assert_eq!(decided(proxy, &[host, ("x-forwarded-for", "192.0.2.9, 10.0.0.7")]), Access::Allow);
+        assert_eq!(decided(proxy, &[host, ("x-forwarded-for", "192.0.2.9:4711")]), Access::Allow);
+        assert_eq!(decided(proxy, &[("x-forwarded-host", "evil.example"), ("x-forwarded-for", "192.0.2.9")]), Access::Deny);
+        assert_eq!(decided(proxy, &[host]), Access::Deny);
+        // What the client wrote before the proxy added to it.
+        assert_eq!(decided(proxy, &[host, ("x-forwarded-for", "192.0.2.9, 198.51.100.1")]), Access::Deny);
+        assert_eq!(decided("192.0.2.9:9", &[host, ("x-forwarded-for", "192.0.2.9")]), Access::Deny);
+    }
+
+    #[test]
+    fn a_front_door_shows_its_id_itself() {
+        let mut asking = rule("0.0.0.0/0", Access::Allow);
+        asking.headers = BTreeMap::from([(AccessHeader::FrontDoorId, vec!["c0ffee".to_owned()])]);
+        let rules = AccessRules { rules: vec![asking], others: Access::Deny };
+        let decided = |lines: &[(&str, &str)]| {
+            let client = "198.51.100.1".parse().expect("an address");
+            decide(&rules, &Told { client, headers: &headers(lines), trust: Trust::Stranger })
+        };
+        assert_eq!(decided(&[("x-azure-fdid", "C0FFEE")]), Access::Allow);
+        assert_eq!(decided(&[("x-azure-fdid", "other")]), Access::Deny);
+        assert_eq!(decided(&[]), Access::Deny);
     }
 
     #[test]

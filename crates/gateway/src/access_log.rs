@@ -304,15 +304,24 @@ impl LogFile {
 pub fn probe(path: &Path) -> io::Result<()> {
     match OpenOptions::new().append(true).create_new(true).mode(0o640).open(path) {
         Ok(_) => std::fs::remove_file(path),
-        Err(failure) if failure.kind() == io::ErrorKind::AlreadyExists => open_append(path).map(drop),
+        Err(failure) if failure.kind() == io::ErrorKind::AlreadyExists => match opening().open(path) {
+            // A link to a file that is to be made.
+            Err(failure) if failure.kind() == io::ErrorKind::NotFound => Ok(()),
+            opened => opened.map(drop),
+        },
         Err(failure) => Err(failure),
     }
 }
 
-fn open_append(path: &Path) -> io::Result<File> {
+fn opening() -> OpenOptions {
+    let mut options = OpenOptions::new();
     // A pipe that nobody reads would be waited for, and no site served meanwhile.
-    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(nonblocking).open(path)?;
+    options.append(true).mode(0o640).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    options
+}
+
+fn open_append(path: &Path) -> io::Result<File> {
+    let file = opening().create(true).open(path)?;
     fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
     Ok(file)
 }

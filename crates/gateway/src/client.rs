@@ -51,6 +51,7 @@ pub enum News {
 
 /// A connection to the gateway. Dropping it leaves the gateway routing by its last table.
 pub struct Client {
+    version: u32,
     pid: u32,
     generation: u64,
     unlogged: Option<String>,
@@ -85,11 +86,16 @@ impl Client {
         writer.write(&ToGateway::Hello { version: VERSION }, NO_SOCKETS).await?;
         let hello =
             tokio::time::timeout(ANSWER, reader.read::<FromGateway>()).await.map_err(|_| ClientError::Silent(ANSWER))??;
-        let FromGateway::Hello { version: _, pid, generation, unlogged } = hello else { return Err(ClientError::OtherAnswer) };
+        let FromGateway::Hello { version, pid, generation, unlogged } = hello else { return Err(ClientError::OtherAnswer) };
         let (news, receiver) = mpsc::channel(NEWS);
         let waiting = Arc::new(SyncMutex::new(Waiting::default()));
         let reading = tokio::spawn(read(reader, waiting.clone(), news));
-        Ok((Self { pid, generation, unlogged, writer: Mutex::new(writer), waiting, reading }, receiver))
+        Ok((Self { version, pid, generation, unlogged, writer: Mutex::new(writer), waiting, reading }, receiver))
+    }
+
+    /// Returns whether the gateway knows less than this program: it would leave out of a table what it does not know.
+    pub fn is_of_before(&self) -> bool {
+        self.version < VERSION
     }
 
     /// The gateway's process id.

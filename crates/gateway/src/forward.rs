@@ -1,6 +1,6 @@
 //! One request's way through: check it, find app and instance, pass it on, pass the answer back.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request, uri::PathAndQuery};
 use hyper::{body::Incoming, client::conn::TrySendError, upgrade::OnUpgrade};
@@ -181,12 +181,7 @@ impl Way {
                     routes.by_host(name).ok_or_else(|| Page::unknown_host(name))?.clone()
                 }
             };
-            if app.site.is_some() {
-                let (app, visit) = site::route(app, &routes, request.uri(), request.headers());
-                (app, visit)
-            } else {
-                (app, None)
-            }
+            site::route(app, &routes, request.uri(), request.headers())
         };
         self.0.set_app(app.clone());
         let peer = &self.0.connection.peer;
@@ -198,12 +193,19 @@ impl Way {
             visit.cross_origin = cross_origin;
         }
         hold::admit(&self.0.connection.gateway, &app.counters)?;
+        let client =
+            visit.is_some().then(|| headers::client(request.headers(), peer, &self.0.connection.gateway.trusted_proxies));
         let wanted = headers::request(request.headers_mut(), &self.0.connection.peer, host.as_ref());
-        if visit.is_some() {
+        if let Some(client) = client {
             let target = HeaderValue::from_str(request.uri().path_and_query().map_or("/", PathAndQuery::as_str));
             let target = target.unwrap_or_else(|_| HeaderValue::from_static("/"));
             let peer = self.0.connection.peer.address;
-            site::announce(request.headers_mut(), &app.counters.app, peer, host, &target);
+            // Only of the connection's own end is the port known.
+            let client = match client == peer.ip().to_canonical() {
+                true => SocketAddr::new(client, peer.port()).to_string(),
+                false => client.to_string(),
+            };
+            site::announce(request.headers_mut(), &app.counters.app, client, host, &target);
         }
         let upgrade = match wanted {
             Some(wanted) if request.version() == Version::HTTP_11 => {

@@ -114,7 +114,7 @@ pub fn client(headers: &HeaderMap, peer: &Peer, trusted: &[Cidr]) -> IpAddr {
 }
 
 /// Reads an address of `X-Forwarded-For`; some proxies write the port along.
-pub fn address(entry: &[u8]) -> Option<IpAddr> {
+fn address(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry).ok()?;
     text.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
 }

@@ -7,7 +7,8 @@
 use pillion_model::{AccessRules, Cors};
 use serde::{Deserialize, Serialize};
 
-pub const VERSION: u32 = 1;
+/// 2: access rules and CORS of sites. A gateway of before would take a table with them and leave them out.
+pub const VERSION: u32 = 2;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind", rename_all_fields = "camelCase")]

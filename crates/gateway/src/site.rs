@@ -1,7 +1,7 @@
 //! What a site's front end does beyond routing: parts of the requests go to slots, a client stays with its instance, and the
 //! program behind is told what App Service tells it. Apps that are no sites pay for a look at one option.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
@@ -102,7 +102,7 @@ impl Visit {
 
 /// Tells the program behind who asks and for what, in the headers that App Service's front end adds. What a client wrote in
 /// them is replaced; `X-Forwarded-Proto` is settled already.
-pub fn announce(headers: &mut HeaderMap, site: &str, peer: SocketAddr, host: Option<HeaderValue>, target: &HeaderValue) {
+pub fn announce(headers: &mut HeaderMap, site: &str, client: String, host: Option<HeaderValue>, target: &HeaderValue) {
     let scheme = if headers::outermost(headers, &FORWARDED_PROTO).is_some_and(is_secure) { "https" } else { "http" };
     let mut set = |name: &'static str, value: Option<HeaderValue>| {
         let name = HeaderName::from_static(name);
@@ -117,7 +117,7 @@ pub fn announce(headers: &mut HeaderMap, site: &str, peer: SocketAddr, host: Opt
     set("x-arr-log-id", text(id));
     // It describes the certificate that the front end showed, which a proxy in front of this one does not pass on.
     set("x-arr-ssl", None);
-    set("client-ip", text(SocketAddr::new(peer.ip().to_canonical(), peer.port()).to_string()));
+    set("client-ip", text(client));
     set("disguised-host", host.clone());
     set("was-default-hostname", host);
     set("x-site-deployment-id", text(site.to_owned()));
@@ -210,13 +210,7 @@ mod tests {
         headers.insert("client-ip", "1.2.3.4:5".parse().expect("a value"));
         headers.insert("x-arr-ssl", "2048".parse().expect("a value"));
         let host = HeaderValue::from_static("shop.localhost");
-        announce(
-            &mut headers,
-            "shop",
-            "[::ffff:192.0.2.7]:99".parse().expect("an address"),
-            Some(host.clone()),
-            &HeaderValue::from_static("/a?b"),
-        );
+        announce(&mut headers, "shop", "192.0.2.7:99".to_owned(), Some(host.clone()), &HeaderValue::from_static("/a?b"));
         assert_eq!(headers["client-ip"], "192.0.2.7:99");
         assert_eq!((&headers["x-original-url"], &headers["disguised-host"]), (&HeaderValue::from_static("/a?b"), &host));
         assert_eq!(headers["x-arr-log-id"].len(), 36);
@@ -237,7 +231,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("x-forwarded-proto", forwarded.parse().expect("a value"));
             headers.insert("x-appservice-proto", "invented".parse().expect("a value"));
-            announce(&mut headers, "shop", "192.0.2.7:99".parse().expect("an address"), None, &HeaderValue::from_static("/"));
+            announce(&mut headers, "shop", "192.0.2.7".to_owned(), None, &HeaderValue::from_static("/"));
             assert_eq!(headers["x-appservice-proto"], expected, "{forwarded:?}");
         }
     }

@@ -38,9 +38,9 @@ pub struct AccessRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AccessHeader {
-    /// `X-Forwarded-Host`: a host name.
+    /// `X-Forwarded-Host` as a trusted proxy passes it on: a host name.
     ForwardedHost,
-    /// `X-Forwarded-For`: a block of addresses that holds the first one.
+    /// `X-Forwarded-For` as trusted proxies wrote it: a block of addresses that holds their client.
     ForwardedFor,
     /// `X-Azure-FDID`: the id of a Front Door.
     FrontDoorId,
