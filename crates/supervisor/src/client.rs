@@ -20,6 +20,9 @@ use crate::{
     wire::{self, WireError},
 };
 
+/// The version that knows [`Request::Check`].
+const CHECKS_SINCE: u32 = 2;
+
 /// A connection to a supervisor; it carries one request.
 #[derive(Debug)]
 pub struct Client {
@@ -42,6 +45,8 @@ pub enum ClientError {
     Gone,
     #[error("the supervisor refused: {reason}")]
     Refused { reason: String, fault: Option<Box<Fault>> },
+    #[error("the supervisor was started by an earlier version that cannot be asked this; restart the app to have a new one")]
+    TooOld,
     #[error("the supervisor gave an answer that does not belong to the request")]
     OutOfPlace,
 }
@@ -101,6 +106,9 @@ impl Client {
     /// # Errors
     /// Refused, or no answer. `Stop` and `Kill` end the supervisor: after them `Gone` means done too.
     pub async fn request(mut self, request: &Request) -> Result<(), ClientError> {
+        if matches!(request, Request::Check { .. }) && self.version < CHECKS_SINCE {
+            return Err(ClientError::TooOld);
+        }
         wire::write(&mut self.stream, request).await?;
         match wire::read(&mut self.stream).await? {
             Some(Reply::Ok) => Ok(()),

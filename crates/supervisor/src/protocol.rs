@@ -15,7 +15,8 @@ use crate::{
     status::{Event, InstanceStatus},
 };
 
-pub const VERSION: u32 = 1;
+/// 2: [`Request::Check`].
+pub const VERSION: u32 = 2;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Hello {

@@ -57,6 +57,8 @@ impl Azure {
         loop {
             let why = match self.shared.control.check(app, instance, check, WITHIN).await {
                 Ok(()) => return Ok(()),
+                // Replaced or scaled away meanwhile: what takes its place comes up by itself.
+                Err(ControlError::InstanceNotFound { .. }) => return Ok(()),
                 Err(ControlError::Engine { diagnosis }) => said(&diagnosis.fault),
                 Err(other) => other.to_string(),
             };

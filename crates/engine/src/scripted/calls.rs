@@ -176,8 +176,6 @@ impl Engine for Scripted {
         Ok(if query.follow { kept.chain(futures::stream::pending()).boxed() } else { kept.boxed() })
     }
 
-    /// `echo WORDS` prints the words (`$NAME` from the request's environment) and ends with 0; `cat` repeats its input;
-    /// everything else ends with 127.
     async fn check(&self, id: &InstanceId, container: &str, _: &Check, _: Duration) -> Result<(), Diagnosis> {
         let mut state = self.called(Call::Check)?;
         let running = state.running.get(id).and_then(|one| one.containers.iter().find(|(name, _)| name.as_str() == container));
@@ -188,6 +186,8 @@ impl Engine for Scripted {
         Ok(())
     }
 
+    /// `echo WORDS` prints the words (`$NAME` from the request's environment) and ends with 0; `cat` repeats its input;
+    /// everything else ends with 127.
     async fn exec(&self, id: &InstanceId, container: &str, exec: ExecRequest) -> Result<ExecSession, Diagnosis> {
         let known = self.lock().running.get(id).is_some_and(|one| one.containers.contains_key(container));
         if !known {
