@@ -82,6 +82,17 @@ impl ArmError {
         })
     }
 
+    /// Reads what [`ArmError::to_arm`] wrote; the status was not.
+    pub fn from_arm(shown: &Value) -> ArmError {
+        let text = |name: &str| shown[name].as_str().unwrap_or_default().to_owned();
+        let error = Self::new(409, text("code"), text("message"));
+        let error = match shown["target"].as_str() {
+            Some(target) => error.at(target),
+            None => error,
+        };
+        error.because(shown["details"].as_array().into_iter().flatten().map(Self::from_arm).collect())
+    }
+
     /// Returns ARM's shape alone, as it stands in a deployment's `details`.
     pub fn to_arm(&self) -> Value {
         let details: Vec<Value> = self.details.iter().map(ArmError::to_arm).collect();
@@ -96,3 +107,15 @@ impl fmt::Display for ArmError {
 }
 
 impl std::error::Error for ArmError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_read_back_from_what_is_shown_of_it() {
+        let cause = ArmError::new(409, "Inner", "It is so.").at("properties.a");
+        let error = ArmError::new(409, "Outer", "It failed.").because(vec![cause]);
+        assert_eq!(ArmError::from_arm(&error.to_arm()), error);
+    }
+}

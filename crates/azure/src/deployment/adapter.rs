@@ -108,6 +108,10 @@ impl Resources for Writer {
         Ok(Put { created: written.created, body: written.body })
     }
 
+    fn keep_back(&self, id: &ResourceId, holder: &str) {
+        self.hold(id, holder);
+    }
+
     async fn release(&self, holder: &str) {
         let Some(held) = self.holds().remove(holder) else { return };
         let sites: Vec<ResourceId> = held.keys().cloned().collect();

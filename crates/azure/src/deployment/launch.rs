@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pillion_arm::ArmError;
+use pillion_arm::{ArmError, ResourceId};
 use pillion_identity::Caller;
 use pillion_store::StoreError;
 use tokio::time::MissedTickBehavior;
@@ -17,7 +17,7 @@ use super::{
     moment::now_ms,
     prepare::{self, Prepared},
     record::{Record, Source, State},
-    rollback::Fallback,
+    rollback::{Fallback, note, was_going_back},
     run::{Ending, Run, Together},
     service::{Inner, active, lost},
     shelf::Deed,
@@ -47,7 +47,7 @@ pub(crate) async fn begin(inner: &Arc<Inner>, caller: &Caller, prepared: Prepare
         depth: 0,
     };
     let fallback = prepared.source.secret.and_then(|secret| secret.fallback);
-    inner.tasks.spawn(drive(run, prepared.source.template, fallback));
+    inner.tasks.spawn(drive(run, prepared.source.template, fallback, None));
     Ok((live, created))
 }
 
@@ -67,13 +67,12 @@ pub(crate) async fn resume(inner: &Arc<Inner>) -> Result<(), StoreError> {
     inner.save(&nested).await?;
     for live in roots {
         let id = live.look(|record| record.id.clone());
+        let (failed, correlation) = live.look(|record| (was_going_back(record), record.correlation.clone()));
+        let written = inner.written_by(&correlation);
         let resumed = live.change(|record| {
             record.resumed += 1;
             record.operations.clear();
             record.output_resources.clear();
-            if let Some(on_failure) = &mut record.on_failure {
-                on_failure.state = None;
-            }
             record.resumed
         });
         let source = inner.shelf.source(id.clone()).await?.unwrap_or(Source { template: String::new(), secret: None });
@@ -85,14 +84,20 @@ pub(crate) async fn resume(inner: &Arc<Inner>) -> Result<(), StoreError> {
         match again {
             Ok((plan, worker, secret)) => {
                 tracing::info!(deployment = %id, "goes on with a deployment that was under way");
-                let correlation = live.look(|record| record.correlation.clone());
+                // Before anybody follows: half of a template is not to take effect.
+                for id in written {
+                    inner.resources.keep_back(&id, &correlation);
+                }
                 let together = Together::new(correlation, Caller::from(secret.asker), worker, inner.settings.parallel);
                 let together = Arc::new(together);
                 let run = Run { inner: inner.clone(), together, live, plan, surroundings: secret.surroundings, depth: 0 };
-                inner.tasks.spawn(drive(run, source.template, secret.fallback));
+                inner.tasks.spawn(drive(run, source.template, secret.fallback, failed));
             }
             Err(error) => {
                 tracing::warn!(deployment = %id, %error, "cannot go on with a deployment that was under way");
+                if failed.is_some() {
+                    note(&live, State::Failed);
+                }
                 live.change(|record| record.end(&Ending::Failed(error)));
                 inner.shelf.finish(vec![live.record()], &id, source.template).await?;
             }
@@ -155,12 +160,12 @@ impl Record {
     }
 }
 
-/// Runs a deployment to its end, storing how far it is.
-async fn drive(run: Run, template: String, fallback: Option<Fallback>) {
+/// Runs a deployment to its end, storing how far it is. One that had `failed` before goes on going back.
+async fn drive(run: Run, template: String, fallback: Option<Fallback>, failed: Option<ArmError>) {
     let inner = run.inner.clone();
     let began = Instant::now();
     let ending = {
-        let mut going = pin!(to_the_end(&run, fallback.as_ref()));
+        let mut going = pin!(to_the_end(&run, fallback.as_ref(), failed));
         let mut tick = tokio::time::interval(SAVED_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -192,8 +197,12 @@ async fn drive(run: Run, template: String, fallback: Option<Fallback>) {
 }
 
 /// Runs a deployment, and where it fails the one to go back to.
-async fn to_the_end(run: &Run, fallback: Option<&Fallback>) -> Ending {
-    match (run.go().await, fallback) {
+async fn to_the_end(run: &Run, fallback: Option<&Fallback>, failed: Option<ArmError>) -> Ending {
+    let ending = match failed {
+        Some(error) => Ending::Failed(error),
+        None => run.go().await,
+    };
+    match (ending, fallback) {
         (Ending::Failed(error), Some(fallback)) if !run.live.cancel.is_cancelled() => {
             Ending::Failed(fallback.go_back(run, error).await)
         }
@@ -202,6 +211,14 @@ async fn to_the_end(run: &Run, fallback: Option<&Fallback>) -> Ending {
 }
 
 impl Inner {
+    /// What a deployment, those nested in it and the one that it goes back to have written.
+    fn written_by(&self, correlation: &str) -> Vec<ResourceId> {
+        let targets = |live: Arc<Live>| {
+            live.look(|record| record.operations.iter().filter_map(|operation| operation.target.clone()).collect::<Vec<_>>())
+        };
+        self.of_run(correlation).into_iter().flat_map(targets).collect()
+    }
+
     /// A deployment that is under way and those nested in it.
     fn of_run(&self, correlation: &str) -> Vec<Arc<Live>> {
         self.table().values().filter(|live| live.look(|record| record.correlation == correlation)).cloned().collect()

@@ -31,6 +31,9 @@ pub trait Resources: Send + Sync + 'static {
     /// Writes a resource. What it means for running containers waits until [`Resources::release`] of the same holder.
     async fn put(&self, caller: &Caller, id: &ResourceId, body: Value, holder: &str) -> Result<Put, ArmError>;
 
+    /// Has what is written to a resource wait for [`Resources::release`] of `holder`, as a put does, and what was written to it.
+    fn keep_back(&self, id: &ResourceId, holder: &str);
+
     /// Makes what was written for `holder` take effect, at once and once for each site.
     async fn release(&self, holder: &str);
 

@@ -29,6 +29,8 @@ pub(crate) struct Fallback {
     template: String,
     /// `{name: {value}}`
     parameters: Value,
+    #[serde(default)]
+    tags: Option<Value>,
     template_link: Option<Value>,
     parameters_link: Option<Value>,
 }
@@ -86,6 +88,7 @@ impl Fallback {
             name: earlier.to_owned(),
             template,
             parameters,
+            tags: record.tags,
             template_link: record.template_link,
             parameters_link: record.parameters_link,
         })
@@ -93,8 +96,13 @@ impl Fallback {
 
     /// Deploys it in the stead of a deployment that failed. Returns that one's error, with what went wrong here added.
     pub(crate) async fn go_back(&self, failed: &Run, error: ArmError) -> ArmError {
+        // From here on there is no way forward again: a server that takes it up goes on going back.
+        failed.live.change(|record| record.error = Some(error.to_arm()));
         note(&failed.live, State::Running);
-        let ending = self.deploy(failed).await;
+        let ending = match failed.inner.save(std::slice::from_ref(&failed.live)).await {
+            Ok(()) => self.deploy(failed).await,
+            Err(problem) => Err(lost(&problem)),
+        };
         let (state, problem) = match ending {
             Ok(Ending::Succeeded { .. }) => (State::Succeeded, None),
             Ok(Ending::Canceled) => (State::Canceled, None),
@@ -132,7 +140,7 @@ impl Fallback {
             .await?;
         let place = Place {
             location: None,
-            tags: None,
+            tags: self.tags.clone(),
             link: self.template_link.clone(),
             parameters_link: self.parameters_link.clone(),
             parent: None,
@@ -150,7 +158,13 @@ impl Fallback {
     }
 }
 
-fn note(failed: &Live, state: State) {
+/// Returns why a deployment failed that was on its way back when the server went.
+pub(crate) fn was_going_back(record: &Record) -> Option<ArmError> {
+    let began = record.on_failure.as_ref().is_some_and(|on_failure| on_failure.state == Some(State::Running));
+    record.error.as_ref().filter(|_| began).map(ArmError::from_arm)
+}
+
+pub(crate) fn note(failed: &Live, state: State) {
     failed.change(|record| {
         if let Some(on_failure) = &mut record.on_failure {
             on_failure.state = Some(state);

@@ -35,7 +35,8 @@ pub(crate) fn deployment(record: &Record) -> Value {
     set("templateLink", record.template_link.clone());
     set("parametersLink", record.parameters_link.clone());
     set("outputs", record.outputs.clone());
-    set("error", record.error.clone());
+    // On the way back it is known already, and has not ended anything yet.
+    set("error", record.error.clone().filter(|_| record.state.is_over()));
     set("onErrorDeployment", record.on_failure.as_ref().map(on_failure));
     match record.state {
         State::Succeeded => set("outputResources", Some(ids(&record.output_resources))),
@@ -64,7 +65,7 @@ pub(crate) fn validated(record: &Record, resources: &[ResourceId]) -> Value {
 
 /// `{"status": …}`, as `Azure-AsyncOperation` is polled.
 pub(crate) fn status(record: &Record) -> Value {
-    match &record.error {
+    match record.error.as_ref().filter(|_| record.state.is_over()) {
         Some(error) => json!({ "status": record.state.word(), "error": error }),
         None => json!({ "status": record.state.word() }),
     }

@@ -1,8 +1,9 @@
 //! Apps follow their resources: after a pause, after a crash, and never half.
 
-use pillion_azure::{Action, Removal, ResourceKind};
+use pillion_azure::{Action, ConfigName, Removal, ResourceKind};
 use pillion_control::AppState;
 use pillion_identity::Caller;
+use pillion_model::Access;
 use pillion_store::Kind;
 use serde_json::{Value, json};
 
@@ -239,4 +240,21 @@ async fn an_app_of_a_site_is_not_taken_by_a_file_nor_the_other_way_round() {
     native.name = "filed".parse().expect("a name");
     bench.control.apply(native, Default::default(), options).await.expect("it is applied");
     assert_eq!(bench.put(&site("filed"), site_body()).await.expect_err("the name is taken").status, 409);
+}
+
+#[tokio::test]
+async fn who_may_send_requests_holds_though_the_newest_definition_is_refused() {
+    let bench = Bench::new().await;
+    let shop = bench.running_shop().await;
+    let others = || {
+        let routes = bench.control.routes().borrow().clone();
+        let route = routes.apps.iter().find(|route| route.app.as_str() == "shop").cloned();
+        route.and_then(|route| Some(route.site?.access.others))
+    };
+    assert_eq!(others(), Some(Access::Allow));
+    bench.must(&shop.config(ConfigName::AppSettings), json!({ "properties": { "WEBSITES_CONTAINER_START_TIME_LIMIT": "soon" } })).await;
+    bench.state("shop", "the setting is refused", |status| status.diagnosis.is_some() && status.current == Some(1)).await;
+    bench.must(&shop.config(ConfigName::Web), json!({ "properties": { "ipSecurityRestrictionsDefaultAction": "Deny" } })).await;
+    let denied = bench.until(async || (others() == Some(Access::Deny)).then_some(())).await;
+    assert!(denied.is_some(), "the restriction waits for another setting to be repaired");
 }

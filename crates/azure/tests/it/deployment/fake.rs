@@ -19,6 +19,7 @@ pub enum Seen {
     Put(String),
     Deleted(String),
     Released,
+    KeptBack(String),
 }
 
 #[derive(Default)]
@@ -53,6 +54,11 @@ impl Fake {
     }
 
     /// Makes every write of `name` wait until [`Fake::let_go`].
+    /// From now on writes of it succeed.
+    pub fn heal(&self, name: &str) {
+        self.state().failing.remove(name);
+    }
+
     pub fn hold(&self, name: &str) {
         self.state().held.insert(name.to_owned());
     }
@@ -70,7 +76,7 @@ impl Fake {
     pub fn written(&self) -> Vec<String> {
         let put = |seen: &Seen| match seen {
             Seen::Put(name) => Some(name.clone()),
-            Seen::Began(_) | Seen::Deleted(_) | Seen::Released => None,
+            Seen::Began(_) | Seen::Deleted(_) | Seen::Released | Seen::KeptBack(_) => None,
         };
         self.state().seen.iter().filter_map(put).collect()
     }
@@ -166,6 +172,10 @@ impl Resources for Fake {
         let written = self.write(id, body).await;
         self.state().under_way -= 1;
         written
+    }
+
+    fn keep_back(&self, id: &ResourceId, _holder: &str) {
+        self.saw(Seen::KeptBack(id.name().to_owned()));
     }
 
     async fn release(&self, _holder: &str) {

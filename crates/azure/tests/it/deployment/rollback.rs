@@ -132,16 +132,20 @@ async fn a_failure_on_the_way_back_is_told_beside_the_first_one() {
 }
 
 #[tokio::test]
-async fn a_way_back_that_the_server_went_away_from_is_gone_with_the_next_one() {
+async fn a_way_back_that_the_server_went_away_from_is_gone_on_with_the_next_one_whatever_would_succeed_by_then() {
     let world = after_a_good_one().await;
     world.fake.hold("kept");
     world.begin("next", request(vec![item("bad", &[])], last())).await.expect("accepted");
     let on_its_way = |seen: &[Seen]| seen.iter().filter(|seen| **seen == Seen::Began("kept".into())).count() == 2;
     world.fake.until(on_its_way).await;
+    world.fake.heal("bad");
     let world = world.again().await;
+    assert!(world.fake.seen().contains(&Seen::KeptBack("bad".into())), "what was written waits for the end");
     world.fake.let_go("kept");
     let failed = world.ended("next").await;
     assert_eq!(failed["provisioningState"], "Failed");
+    assert_eq!(failed["error"]["details"][0]["code"], "Conflict", "{failed}");
+    assert!(!world.fake.written().contains(&"bad".to_owned()), "there is no way forward again");
     assert_eq!(failed["onErrorDeployment"]["provisioningState"], "Succeeded", "{failed}");
     assert_eq!(world.ended("good").await["provisioningState"], "Succeeded");
 }
