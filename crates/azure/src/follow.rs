@@ -158,6 +158,12 @@ impl Azure {
         let Some(parts) = swapped.or_else(|| self.parts(site, app.clone())) else { return Ok(()) };
         let stopped = is_stopped(&parts.site);
         let owner = Some(site.to_string());
+        // Whatever becomes of the definition: who may send requests holds for what runs already, and for what is new at once.
+        let front = self.site_front(&own);
+        match control.set_site_front(&app, &site.to_string(), front.clone()).await {
+            Ok(()) | Err(ControlError::AppNotFound { .. }) => {}
+            Err(other) => return Err(other),
+        }
         match compile(&parts) {
             Ok(Compiled { app: definition, credentials, warnings }) => {
                 for warning in warnings {
@@ -167,12 +173,9 @@ impl Azure {
                     .into_iter()
                     .map(|(host, one)| (host, Credential { username: one.username, password: one.password }))
                     .collect();
-                let options = ApplyOptions { owner, stopped, ..ApplyOptions::default() };
+                let options = ApplyOptions { owner, stopped, site: Some(front), ..ApplyOptions::default() };
                 match control.apply(definition, credentials, options).await {
-                    Ok(_) => match control.set_site_front(&app, self.site_front(&own)).await {
-                        Ok(()) | Err(ControlError::AppNotFound { .. }) => Ok(()),
-                        Err(other) => Err(other),
-                    },
+                    Ok(_) => Ok(()),
                     Err(
                         wrong
                         @ (ControlError::Invalid { .. } | ControlError::Taken { .. } | ControlError::ScaleOutOfRange { .. }),

@@ -4,6 +4,8 @@ use pillion_model::{ContainerName, RevisionNumber};
 use pillion_store::Etag;
 use serde::{Deserialize, Serialize};
 
+use crate::SiteFront;
+
 /// How to apply.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApplyOptions {
@@ -15,6 +17,8 @@ pub struct ApplyOptions {
     pub owner: Option<String>,
     /// A new app is stopped from the start.
     pub stopped: bool,
+    /// What holds for a new app's public name, from its first request on; later [`crate::Control::set_site_front`] sets it.
+    pub site: Option<SiteFront>,
 }
 
 /// What an apply did, or would do.

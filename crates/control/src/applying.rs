@@ -147,7 +147,7 @@ async fn attempt(
             },
             registries: Vec::new(),
             owner: options.owner.clone(),
-            front: shared.front_of(app),
+            front: shared.front_of(app, options.site.clone()),
         },
     };
     if let Some(newest) = newest.filter(|newest| newest.outcome == Outcome::Pending && Some(newest.number) != next.current) {

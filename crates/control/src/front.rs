@@ -155,14 +155,17 @@ impl Control {
         self.shared.fronts.public(app)
     }
 
-    /// Sets what holds for an app's public name; nothing is stored where it is so already.
+    /// Sets what holds for an app's public name; nothing is stored where it is so already, or the app is not `owner`'s.
     ///
     /// # Errors
     /// `AppNotFound`, `Store`.
-    pub async fn set_site_front(&self, app: &AppName, site: SiteFront) -> Result<(), ControlError> {
+    pub async fn set_site_front(&self, app: &AppName, owner: &str, site: SiteFront) -> Result<(), ControlError> {
         loop {
             let document = self.record(app).await?;
             let mut record = document.body;
+            if record.owner.as_deref() != Some(owner) {
+                return Ok(());
+            }
             if record.front.as_ref().and_then(|front| front.site.as_ref()) == Some(&site) {
                 return Ok(());
             }

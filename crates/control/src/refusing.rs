@@ -51,7 +51,7 @@ impl Control {
                 },
                 registries: Vec::new(),
                 owner: Some(owner.to_owned()),
-                front: shared.front_of(app),
+                front: shared.front_of(app, None),
             },
         };
         let mut batch = Batch::new();

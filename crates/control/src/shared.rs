@@ -12,7 +12,7 @@ use pillion_model::{App, AppName, ContainerName, EnvValue, InstanceFact, Instanc
 use pillion_store::{NewEvent, Store, StoreError};
 use tokio::sync::watch;
 
-use crate::{ContainerProgress, Drainer, Routes, Settings, front::Fronts};
+use crate::{ContainerProgress, Drainer, Front, Routes, Settings, SiteFront, front::Fronts};
 
 /// How far the images of revisions on their way have come.
 pub(crate) type PullProgress = BTreeMap<(AppName, RevisionNumber), BTreeMap<ContainerName, ContainerProgress>>;
@@ -36,10 +36,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Returns the front of an app that is about to be, where its public name is not its own.
-    pub(crate) fn front_of(&self, app: &AppName) -> Option<crate::Front> {
+    /// Returns the front of an app that is about to be, where its public name is not its own or it is a site's.
+    pub(crate) fn front_of(&self, app: &AppName, site: Option<SiteFront>) -> Option<Front> {
         let name = self.fronts.public(app);
-        (name != *app).then_some(crate::Front { name, site: None })
+        (name != *app || site.is_some()).then_some(Front { name, site })
     }
 
     pub(crate) fn settings(&self) -> Settings {

@@ -252,7 +252,9 @@ async fn who_may_send_requests_holds_though_the_newest_definition_is_refused() {
         route.and_then(|route| Some(route.site?.access.others))
     };
     assert_eq!(others(), Some(Access::Allow));
-    bench.must(&shop.config(ConfigName::AppSettings), json!({ "properties": { "WEBSITES_CONTAINER_START_TIME_LIMIT": "soon" } })).await;
+    bench
+        .must(&shop.config(ConfigName::AppSettings), json!({ "properties": { "WEBSITES_CONTAINER_START_TIME_LIMIT": "soon" } }))
+        .await;
     bench.state("shop", "the setting is refused", |status| status.diagnosis.is_some() && status.current == Some(1)).await;
     bench.must(&shop.config(ConfigName::Web), json!({ "properties": { "ipSecurityRestrictionsDefaultAction": "Deny" } })).await;
     let denied = bench.until(async || (others() == Some(Access::Deny)).then_some(())).await;

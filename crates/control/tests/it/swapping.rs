@@ -94,9 +94,14 @@ async fn what_holds_for_a_name_stays_with_it() {
     let world = both().await;
     let share = Share { slot: "blue".into(), app: name("shop--blue"), share: 1_000 };
     let front = SiteFront { affinity: true, https_only: true, shares: vec![share], ..SiteFront::default() };
-    world.control.set_site_front(&name("shop"), front.clone()).await.expect("it is stored");
+    // An exchange gives both an owner, and only that one sets what holds.
     exchange(&world).await;
     serving(&world, "shop", "shop--blue").await;
+    let behind = name("shop--blue");
+    world.control.set_site_front(&behind, "/sites/shop", front.clone()).await.expect("it is stored");
+    world.control.set_site_front(&behind, "/sites/other", SiteFront::default()).await.expect("nothing is changed");
+    exchange(&world).await;
+    serving(&world, "shop", "shop").await;
     let routes = world.control.routes().borrow().clone();
     let of = |public: &str| routes.apps.iter().find(|route| route.app.as_str() == public).expect("a route").site.clone();
     assert_eq!((of("shop"), of("shop--blue")), (Some(front), None));
