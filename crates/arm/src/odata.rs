@@ -40,7 +40,11 @@ pub fn conditions(filter: &str) -> Result<Vec<Condition>, ArmError> {
                 return Err(refused(&format!("conditions are joined by 'and', and after one stands '{joint}'")));
             }
         }
-        found.push(rest.condition()?);
+        let next = rest.condition()?;
+        if found.iter().any(|one: &Condition| (&one.field, one.operator) == (&next.field, next.operator)) {
+            return Err(refused(&format!("it asks for '{}' twice", next.field)));
+        }
+        found.push(next);
     }
     Ok(found)
 }
@@ -158,6 +162,7 @@ mod tests {
             ("name eq 'a' name eq 'b'", "stands 'name'"),
             ("name eq 'a' and ", "after '' stands ''"),
             ("substringof('a')", "substringof('text', field)"),
+            ("name eq 'a' and Name eq 'b'", "asks for 'name' twice"),
             ("(name eq 'a')", "after '' stands ''"),
             ("é = 'x'", "stands '='"),
         ] {

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-/// The name under which `az` registers the cloud.
-pub const CLOUD: &str = "pillion";
+/// The cloud's name in its metadata.
+const CLOUD: &str = "pillion";
 
 /// A suffix of names: how the cloud's metadata calls it, how templates call it, the suffix, and whether templates get a dot before it.
 type Suffix = (&'static str, &'static str, &'static str, bool);

@@ -128,6 +128,10 @@ impl Filter {
             };
             *place = Some(condition.value);
         }
+        if filter.tag_value.is_some() && filter.tag.is_none() {
+            let message = "The $filter is not supported: tagValue goes with a tagName.";
+            return Err(ArmError::new(400, "InvalidFilterInQueryString", message));
+        }
         Ok(filter)
     }
 

@@ -241,7 +241,13 @@ fn datum(metric: &Metric, aggregation: &str, minute: u64, points: &[Point], room
             "average",
             match metric.what {
                 What::ResponseTime if requests > 0.0 => sum(|point| point.response_seconds) / requests,
-                _ => total / values.len() as f64,
+                What::Cpu
+                | What::Memory
+                | What::Requests
+                | What::Class(_)
+                | What::ResponseTime
+                | What::CpuShare
+                | What::MemoryShare => total / values.len() as f64,
             },
         ),
     };

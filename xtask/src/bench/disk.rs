@@ -16,7 +16,10 @@ use crate::run::{Outcome, output};
 
 /// More than all rows together write.
 const BYTES: u64 = 16 << 30;
-const PREFIX: &str = "bench-disk-";
+/// Followed by the id of the process that made it. Short: podman takes no path of more than 50 characters.
+const PREFIX: &str = "pbench-";
+
+const MOUNTED: &str = "on";
 
 /// An ext4 with a journal, in a sparse file; when dropped it is unmounted and removed.
 pub struct Disk {
@@ -30,14 +33,15 @@ impl Disk {
     /// The file system cannot be made or mounted.
     pub fn make() -> Outcome<Disk> {
         let parent = std::env::temp_dir();
-        for left in below(&parent, PREFIX) {
+        for left in below(&parent, PREFIX).into_iter().filter(|dir| is_left_over(dir)) {
             super::say(&format!("clearing away what an earlier run left in {}", left.display()));
-            for podman in below(&left.join("mounted"), podman::PREFIX) {
+            for podman in below(&left.join(MOUNTED), podman::PREFIX) {
                 podman::Podman::left(&podman);
             }
             drop(Disk { dir: left });
         }
-        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent).map_err(|error| error.to_string())?.keep();
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let dir = tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent).map_err(|error| error.to_string())?.keep();
         let disk = Disk { dir };
         let (image, mounted) = (disk.dir.join("image"), disk.mounted());
         File::create_new(&image)
@@ -52,7 +56,7 @@ impl Disk {
     }
 
     fn mounted(&self) -> PathBuf {
-        self.dir.join("mounted")
+        self.dir.join(MOUNTED)
     }
 
     /// Says what it is, for a reader of the figures.
@@ -75,6 +79,13 @@ impl Drop for Disk {
             let _ = writeln!(std::io::stderr(), "bench: {} could not be removed", self.dir.display());
         }
     }
+}
+
+/// Returns true for a disk whose process is gone.
+fn is_left_over(dir: &Path) -> bool {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+    pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) && dir.join(MOUNTED).is_dir()
 }
 
 fn below(dir: &Path, prefix: &str) -> Vec<PathBuf> {

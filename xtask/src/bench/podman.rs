@@ -12,7 +12,7 @@ use crate::run::{Outcome, output};
 /// The bridge of podman's default network.
 const BRIDGE: &str = "/sys/class/net/cni-podman0";
 /// What the names of its directories begin with.
-pub const PREFIX: &str = "bench-podman-";
+pub const PREFIX: &str = "podman-";
 /// Where a pod that nginx proxies to is found.
 pub const ADDRESS: &str = "10.88.0.77";
 
@@ -50,9 +50,9 @@ infra_image = \"{}\"
         Ok(podman)
     }
 
-    /// Removes what a run that was killed left in its directory.
+    /// Removes what a run that was killed left in its directory; whose the bridge is nobody knows any more.
     pub fn left(dir: &Path) {
-        drop(Podman { dir: dir.to_owned(), makes_bridge: true });
+        drop(Podman { dir: dir.to_owned(), makes_bridge: false });
     }
 
     /// Returns a command line up to podman's own arguments.

@@ -101,6 +101,9 @@ impl TagFilter {
                 (_, _) => return Err(condition.refused("groups are filtered by tagName and tagValue with eq")),
             }
         }
+        if tag.value.is_some() && tag.name.is_none() {
+            return Err(unnamed_tag());
+        }
         Ok(tag)
     }
 
@@ -111,6 +114,10 @@ impl TagFilter {
             tag.eq_ignore_ascii_case(name) && self.value.as_ref().is_none_or(|value| found.as_str() == Some(value.as_str()))
         })
     }
+}
+
+fn unnamed_tag() -> ArmError {
+    ArmError::new(400, "InvalidFilterInQueryString", "The $filter is not supported: tagValue goes with a tagName.")
 }
 
 fn operation_result(arm: &Arm, call: &Call, id: &str) -> Result<Answer, ArmError> {

@@ -27,7 +27,9 @@ pub(super) async fn answer(scm: &Scm, call: &Call, request: Request<Body>) -> Re
             settings.get(name).map(|value| Json(value).into_response()).ok_or_else(|| absent(name))
         }
         (Method::POST, []) => {
-            let given = given(request).await?;
+            let mut given = given(request).await?;
+            // Null is not given.
+            given.retain(|_, value| !value.is_null());
             change(scm, call, |settings| {
                 settings.extend(given.clone());
                 Ok(())
@@ -35,7 +37,7 @@ pub(super) async fn answer(scm: &Scm, call: &Call, request: Request<Body>) -> Re
             .await
         }
         (Method::DELETE, [name]) => {
-            change(scm, call, |settings| match settings.remove(name) {
+            change(scm, call, |settings| match settings.shift_remove(name) {
                 Some(_) => Ok(()),
                 None => Err(absent(name)),
             })

@@ -55,8 +55,8 @@ pub(super) async fn answer(scm: &Arc<Scm>, call: &Call, request: Request<Body>) 
     let reading = matches!(*request.method(), Method::GET | Method::HEAD);
     if let [directory, name] = path.as_slice()
         && directory == LOGS
-        && let Some(log) = logs::file(scm, call, name).await?
         && !is_there(home.as_ref(), &path).await?
+        && let Some(log) = logs::file(scm, call, name).await?
     {
         if !reading {
             return Err(method_not_allowed("the logs of containers can be read, not changed", "GET, HEAD"));

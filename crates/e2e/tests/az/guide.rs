@@ -46,9 +46,10 @@ fn the_guide_leads_from_nothing_to_a_running_app_with_a_sidecar_and_its_template
 /// Has somebody type at a terminal of its own, again and again, as what is typed too early is thrown away, until the shell
 /// that hears it ends. The two instances that the page has asked for come first: those before them end with their shells.
 fn at_terminal(command: &str) -> String {
-    let settled = "until pillion status shop | grep -q 'running .*2 of 2 instances ready'; do sleep 0.2; done";
+    let settled =
+        "timeout 60 sh -c \"until pillion status shop | grep -q 'running .*2 of 2 instances ready'; do sleep 0.2; done\"";
     let typist = "while echo 'echo typed-$((40+2)); exit'; do sleep 1; done";
-    format!("{settled}\n({typist}) 2>/dev/null | script -qec '{command}' /dev/null || true\n")
+    format!("{settled}\n({typist}) 2>/dev/null | timeout --foreground 60 script -qec '{command}' /dev/null || true\n")
 }
 
 /// Returns the fenced blocks of one language.

@@ -94,7 +94,35 @@ pub(super) fn hint(fault: &Fault) -> Option<String> {
         Fault::Exited { exit: Exit::Oom { scope: OomScope::Host }, .. } => {
             "give the host more memory, or run less on it: `az appservice plan update --number-of-workers …`".to_owned()
         }
-        _ => return None,
+        Fault::CommandWrongFormat { command, .. } => format!(
+            "use an image for this machine's CPU; a script needs a first line such as `#!/bin/sh`, or \
+             `--startup-cmd \"sh {command}\"`"
+        ),
+        Fault::ImageDigestMismatch { .. } => {
+            "`az webapp restart`; if it stays, correct the digest in the site container's image or have the image pushed again"
+                .to_owned()
+        }
+        // Nothing in them is of the app file.
+        Fault::RegistryTlsFailed { .. }
+        | Fault::ImageLayerRefused { .. }
+        | Fault::ImageUnsupported { .. }
+        | Fault::DiskFull { .. }
+        | Fault::LibraryMissing { .. }
+        | Fault::StartFailed { .. }
+        | Fault::Exited { exit: Exit::Signal { .. }, .. }
+        | Fault::SettingRefused { .. }
+        | Fault::DefinitionRefused { .. }
+        | Fault::ComposeNotYetSupported { .. }
+        | Fault::CodeNotYetSupported { .. }
+        | Fault::IdentityPullNotAvailable { .. }
+        | Fault::HostUnsupported { .. }
+        | Fault::SupervisorLost { .. }
+        | Fault::Internal { .. } => return None,
+        // A site has neither such checks, nor dependencies, nor directories of the host.
+        Fault::ProbeExec { .. }
+        | Fault::DependencyNeverReady { .. }
+        | Fault::DependencyFailed { .. }
+        | Fault::HostPathRefused { .. } => return None,
     };
     Some(hint)
 }

@@ -84,9 +84,24 @@ async fn setup(
     let name = format!("{MADE_HERE}{:08x}", u32::from_ne_bytes(random));
     let asked = CreatePrincipal { name: Some(name), role: Some(role(word)), ..CreatePrincipal::default() };
     let made: PrincipalCreated = context.client.ask(Ask::post("/v1/principals").json(&asked)).await?;
-    let id = &made.principal.app_id;
-    eprintln!("made the principal {} ({id}), {}", made.principal.display_name, role(word));
+    eprintln!("made the principal {} ({}), {}", made.principal.display_name, made.principal.app_id, role(word));
+    if let Err(complaint) = log_in(endpoint, &az, &made) {
+        // Nobody knows its secret any more.
+        if revoke(context, made.principal.app_id).await.is_err() {
+            eprintln!("{} could not be revoked and is still good", made.principal.display_name);
+        }
+        return Err(complaint);
+    }
+    if revoke_earlier(context, before).await.is_err() {
+        eprintln!("the principal of an earlier set-up could not be revoked and is still good; see `pillion principal list`");
+    }
+    eprintln!("az is logged in. In each shell that is to use it:\n");
+    let copy = context.layout.root().map(|root| format!(" --root {}", root.display())).unwrap_or_default();
+    output::print(&format!("eval \"$(pillion az env{copy})\"\n"))
+}
 
+/// Registers the cloud with az and logs it in.
+fn log_in(endpoint: &EndpointInfo, az: &dyn Fn(&[&str]) -> Command, made: &PrincipalCreated) -> Result<(), Complaint> {
     // The slash at the end is part of it: az builds addresses both ways.
     let url = format!("{}/", endpoint.url);
     let listed = az(&["cloud", "show", "--name", CLOUD, "--output", "none"]);
@@ -101,14 +116,10 @@ async fn setup(
     run_az(register, "az cloud register")?;
     run_az(az(&["cloud", "set", "--name", CLOUD]), "az cloud set")?;
     eprintln!("logging in");
-    let secret = made.password.as_deref().unwrap_or_default();
+    let (id, secret) = (&made.principal.app_id, made.password.as_deref().unwrap_or_default());
     let login =
         ["login", "--service-principal", "--username", id, "--password", secret, "--tenant", &made.tenant, "--output", "none"];
-    run_az(az(&login), "az login")?;
-    revoke_earlier(context, before).await?;
-    eprintln!("az is logged in. In each shell that is to use it:\n");
-    let copy = context.layout.root().map(|root| format!(" --root {}", root.display())).unwrap_or_default();
-    output::print(&format!("eval \"$(pillion az env{copy})\"\n"))
+    run_az(az(&login), "az login")
 }
 
 /// The secret of an earlier set-up is not needed any more; what somebody logged in with otherwise is theirs.
@@ -119,11 +130,14 @@ async fn revoke_earlier(context: &Context, before: Option<String>) -> Result<(),
         .into_iter()
         .find(|one| one.app_id == before && one.display_name.starts_with(MADE_HERE) && one.revoked_ms.is_none());
     if let Some(earlier) = earlier {
-        let revoke = RevokePrincipal { principal: earlier.app_id };
-        let revoked: PrincipalView = context.client.ask(Ask::post("/v1/principals/revoke").json(&revoke)).await?;
+        let revoked = revoke(context, earlier.app_id).await?;
         eprintln!("revoked {}, which this az was logged in as before", revoked.display_name);
     }
     Ok(())
+}
+
+async fn revoke(context: &Context, principal: String) -> Result<PrincipalView, Complaint> {
+    Ok(context.client.ask(Ask::post("/v1/principals/revoke").json(&RevokePrincipal { principal })).await?)
 }
 
 fn logged_in_as(mut command: Command) -> Option<String> {

@@ -25,11 +25,11 @@ pub async fn adopt(control: &Path) -> (Option<(Client, mpsc::Receiver<News>)>, I
     }
 }
 
-/// Returns whether another gateway would be as the settings want it, and this one is not: it was started with other
-/// arguments, or without an access log that can be opened by now.
+/// Returns whether another gateway would be as the settings want it, and this one is not: it is of an earlier version, was
+/// started with other arguments, or without an access log that can be opened by now.
 pub fn is_outdated(client: &Client, args: &Args) -> bool {
     let logged_by_now = || args.access_log.as_deref().is_some_and(|log| pillion_gateway::probe_access_log(log).is_ok());
-    was_told_otherwise(client.pid(), args) || (client.unlogged().is_some() && logged_by_now())
+    client.is_of_before() || was_told_otherwise(client.pid(), args) || (client.unlogged().is_some() && logged_by_now())
 }
 
 /// A gateway whose command line cannot be read passes for right: what it has under way is worth more.
