@@ -22,7 +22,7 @@ pub use compile::{Compiled, RegistryCredential, SiteParts, SiteProblem, compile,
 pub use error::ArmError;
 pub use id::{IdError, ResourceId};
 pub use kind::{ConfigName, ResourceKind};
-pub use odata::{Condition, Operator, conditions};
+pub use odata::{Condition, Operator, check_tag, conditions};
 pub use render::{Facts, InstanceFacts, Secrets, SiteState, render, render_instance, scm_name};
 pub use resource::{Resource, initial};
 pub use surroundings::Surroundings;

@@ -49,6 +49,17 @@ pub fn conditions(filter: &str) -> Result<Vec<Condition>, ArmError> {
     Ok(found)
 }
 
+/// Refuses the value of a tag without its name, which would admit everything.
+///
+/// # Errors
+/// 400 `InvalidFilterInQueryString`.
+pub fn check_tag(name: Option<&String>, value: Option<&String>) -> Result<(), ArmError> {
+    match (name, value) {
+        (None, Some(_)) => Err(refused("tagValue goes with a tagName")),
+        (_, _) => Ok(()),
+    }
+}
+
 fn refused(why: &str) -> ArmError {
     ArmError::new(400, "InvalidFilterInQueryString", format!("The $filter is not supported: {why}."))
 }
@@ -149,6 +160,16 @@ mod tests {
             one("eventtimestamp", Operator::AtMost, "2026-01-02T00:00:00Z"),
         ];
         assert_eq!(told, Ok(expected.to_vec()));
+    }
+
+    #[test]
+    fn the_value_of_a_tag_goes_with_its_name() {
+        let text = "a".to_owned();
+        assert!(
+            check_tag(None, None).is_ok() && check_tag(Some(&text), None).is_ok() && check_tag(Some(&text), Some(&text)).is_ok()
+        );
+        let refused = check_tag(None, Some(&text)).expect_err("no name");
+        assert_eq!((refused.status, refused.code.as_ref()), (400, "InvalidFilterInQueryString"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What there is across groups: `resources` with its filter, and whether a name is free.
 
-use pillion_arm::{ArmError, Operator, Resource, ResourceId, ResourceKind, Surroundings, conditions, site_name};
+use pillion_arm::{ArmError, Operator, Resource, ResourceId, ResourceKind, Surroundings, check_tag, conditions, site_name};
 use pillion_identity::{Access, Caller};
 use serde_json::{Value, json};
 
@@ -128,10 +128,7 @@ impl Filter {
             };
             *place = Some(condition.value);
         }
-        if filter.tag_value.is_some() && filter.tag.is_none() {
-            let message = "The $filter is not supported: tagValue goes with a tagName.";
-            return Err(ArmError::new(400, "InvalidFilterInQueryString", message));
-        }
+        check_tag(filter.tag.as_ref(), filter.tag_value.as_ref())?;
         Ok(filter)
     }
 

@@ -1,7 +1,7 @@
 //! The one subscription, and lists of what is in it.
 
 use axum::http::Method;
-use pillion_arm::{ArmError, Operator, ResourceId, ResourceKind, conditions};
+use pillion_arm::{ArmError, Operator, ResourceId, ResourceKind, check_tag, conditions};
 use pillion_azure::{LOCATION, OperationId, OperationState, providers};
 use pillion_identity::Access;
 use serde_json::{Value, json};
@@ -101,9 +101,7 @@ impl TagFilter {
                 (_, _) => return Err(condition.refused("groups are filtered by tagName and tagValue with eq")),
             }
         }
-        if tag.value.is_some() && tag.name.is_none() {
-            return Err(unnamed_tag());
-        }
+        check_tag(tag.name.as_ref(), tag.value.as_ref())?;
         Ok(tag)
     }
 
@@ -114,10 +112,6 @@ impl TagFilter {
             tag.eq_ignore_ascii_case(name) && self.value.as_ref().is_none_or(|value| found.as_str() == Some(value.as_str()))
         })
     }
-}
-
-fn unnamed_tag() -> ArmError {
-    ArmError::new(400, "InvalidFilterInQueryString", "The $filter is not supported: tagValue goes with a tagName.")
 }
 
 fn operation_result(arm: &Arm, call: &Call, id: &str) -> Result<Answer, ArmError> {
